@@ -1,0 +1,33 @@
+// Limits of open streams, counted for the scope that set them. A newcomer over a limit is turned away; nobody is
+// evicted, since a client that is evicted comes back and evicts the next.
+import type { FastifyRequest } from 'fastify'
+import type { ResolvedOptions } from '../options.js'
+
+export class Gate {
+  #total = 0
+  readonly #perKey = new Map<string, number>()
+
+  /** Counts the request in and gives what counts it out again, or undefined where it is one too many. */
+  admit ({ maxConnections }: ResolvedOptions, request: FastifyRequest): (() => void) | undefined {
+    if (maxConnections === false) return noLimit
+    const { total, perKey, key } = maxConnections
+    if (this.#total >= total) return undefined
+    if (perKey === Infinity) {
+      this.#total++
+      return () => { this.#total-- }
+    }
+    const name = key(request)
+    const held = this.#perKey.get(name) ?? 0
+    if (held >= perKey) return undefined
+    this.#total++
+    this.#perKey.set(name, held + 1)
+    return () => {
+      this.#total--
+      const left = (this.#perKey.get(name) as number) - 1 // counted in above, and out only once
+      if (left === 0) this.#perKey.delete(name)
+      else this.#perKey.set(name, left)
+    }
+  }
+}
+
+const noLimit = () => {}

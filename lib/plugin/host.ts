@@ -1,0 +1,90 @@
+// What all streams of one Fastify instance share: the clock, the turns, the count, and the list of who is there.
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { SsePluginOptions } from '../../types/options.js'
+import type { SseStats } from '../../types/metrics.js'
+import type { SseClosed } from '../../types/stream.js'
+import { Clock } from '../clock.js'
+import { guard, Meter } from '../metrics.js'
+import { resolvePluginOptions, type ResolvedOptions } from '../options.js'
+import type { SseStream, StreamHost } from '../stream/stream.js'
+import { Turns } from '../stream/turns.js'
+import { setHeaders, turnAway } from './answer.js'
+import { Gate } from './gate.js'
+
+export class Host implements StreamHost {
+  readonly clock = new Clock()
+  readonly turns = new Turns()
+  readonly gate = new Gate()
+  readonly setHeaders = setHeaders
+  readonly options: ResolvedOptions
+  readonly #meter: Meter
+  /** Streams whose connection stands, with what counts each out of its limit. */
+  readonly #streams = new Map<SseStream, () => void>()
+  /** Of those, how many have a source. */
+  #open = 0
+  #closing = false
+  #whenEmpty = () => {}
+
+  constructor (options: SsePluginOptions) {
+    this.options = resolvePluginOptions(options)
+    this.#meter = new Meter(options.metrics)
+  }
+
+  get closing (): boolean {
+    return this.#closing
+  }
+
+  opened (stream: SseStream, leave: () => void): void {
+    this.#streams.set(stream, leave)
+    this.#open++
+    this.#meter.open(stream.reply.request as FastifyRequest)
+  }
+
+  closed (stream: SseStream, fact: SseClosed): void {
+    this.#open--
+    this.#streams.get(stream)?.()
+    const { onClose } = stream.options
+    if (onClose !== undefined) guard(fact.request, () => onClose(fact))
+    this.#meter.close(fact)
+  }
+
+  gone (stream: SseStream): void {
+    this.#streams.delete(stream)
+    if (this.#streams.size === 0) this.#whenEmpty()
+  }
+
+  dropped ({ reply }: SseStream, err: Error & { event?: string }): void {
+    reply.log.warn({ err }, 'event dropped')
+    this.#meter.drop(reply.request as FastifyRequest, err.event ?? 'unknown')
+  }
+
+  turnAway (reply: FastifyReply, options: ResolvedOptions, reason: 'maxConnections' | 'shutdown'): void {
+    this.#meter.refuse(reply.request as FastifyRequest, reason)
+    turnAway(reply, options, reason)
+  }
+
+  stats (): SseStats {
+    const { stats } = this.#meter
+    let { events, bytes } = stats
+    for (const stream of this.#streams.keys()) {
+      if (!stream.isOpen) continue // counted when it closed
+      events += stream.events
+      bytes += stream.bytes
+    }
+    return { open: this.#open, ...stats, closed: { ...stats.closed }, events, bytes }
+  }
+
+  /** Ends all streams and resolves when their connections are done, or after `ms`, when what is left is cut. */
+  async shutDown (ms: number): Promise<void> {
+    this.#closing = true
+    for (const stream of [...this.#streams.keys()]) stream.shutDown()
+    if (this.#streams.size === 0) return
+    let timer: NodeJS.Timeout | undefined
+    await new Promise<void>((resolve) => {
+      this.#whenEmpty = resolve
+      timer = setTimeout(resolve, ms)
+    })
+    clearTimeout(timer)
+    for (const stream of this.#streams.keys()) stream.reply.raw.destroy()
+  }
+}

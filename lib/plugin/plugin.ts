@@ -1,0 +1,27 @@
+// The plugin, read as the list of what it adds to an application.
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import type { SsePluginOptions } from '../../types/options.js'
+import { SSE_ERR_ALREADY_REGISTERED } from '../errors.js'
+import { Host } from './host.js'
+import { decorateReply } from './reply.js'
+import { prepareRoutes } from './route.js'
+
+/** How long `app.close()` waits for readers to take their last bytes. It must return in well under 2 s. */
+const CLOSE_GRACE_MS = 1_000
+
+async function sse (app: FastifyInstance, options: SsePluginOptions): Promise<void> {
+  if (app.hasReplyDecorator('sse')) {
+    throw new SSE_ERR_ALREADY_REGISTERED('`reply.sse` exists already: another plugin, such as @fastify/sse, or this one has been registered in this scope. One application can have only one of them')
+  }
+  const host = new Host(options)
+
+  app.decorate('sse', { stats: () => host.stats() })
+  app.decorateReply('sse', decorateReply(host))
+  prepareRoutes(host, app)
+
+  // Not onClose, which runs after the server has waited for all connections to end.
+  app.addHook('preClose', () => host.shutDown(CLOSE_GRACE_MS))
+}
+
+export default fp(sse, { fastify: '>=5.7.3 <6', name: 'fastify-typed-sse' })

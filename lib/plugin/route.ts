@@ -1,0 +1,98 @@
+// What is known of a route before its first request: options, and one encoder for its events.
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import { resolveOptions, type ResolvedOptions } from '../options.js'
+import { checkEventNames, compileEvents } from '../schema/compile.js'
+import { PlainEncoder, SchemaEncoder } from '../schema/encoder.js'
+import { documentStream } from '../schema/openapi.js'
+import type { Encoder } from '../stream/stream.js'
+import { END_ID } from '../wire/field.js'
+import { readLastEventId } from '../wire/headers.js'
+import { answerEnded } from './answer.js'
+import { Gate } from './gate.js'
+import type { Host } from './host.js'
+
+/** Fastify takes no `false` here, and a longer timer than this fires at once. */
+const NO_TIMEOUT = 2_147_483_647
+
+const kRoute = Symbol('fastify-typed-sse.route')
+
+type Config = FastifyRequest['routeOptions']['config'] & { [kRoute]?: Route }
+
+const plain = new PlainEncoder()
+
+export class Route {
+  readonly options: ResolvedOptions
+  readonly gate: Gate
+  readonly #compile: () => Encoder
+  #encoder: Encoder | undefined
+
+  constructor (host: Host, app: FastifyInstance, where: string, schemas: unknown, config: unknown) {
+    this.options = config === undefined ? host.options : resolveOptions(config, host.options, `config.sse of ${where}`)
+    this.gate = this.options.maxConnections === host.options.maxConnections ? host.gate : new Gate()
+    if (schemas === undefined) {
+      this.#compile = () => plain
+    } else {
+      checkEventNames(schemas, where)
+      this.#compile = () => new SchemaEncoder(compileEvents(schemas, app.getSchemas(), where))
+    }
+  }
+
+  /** Compiled when it is first asked for, which is when the application is ready: shared schemas may come after the route. */
+  get encoder (): Encoder {
+    return (this.#encoder ??= this.#compile())
+  }
+}
+
+/** Of the request's route. One that was declared before the plugin was there is looked at now. */
+export function routeOf (host: Host, { request }: FastifyReply): Route {
+  const { routeOptions } = request
+  const config = routeOptions.config as Config
+  return (config[kRoute] ??= new Route(host, request.server, nameOf(routeOptions), routeOptions.schema?.sse, config.sse))
+}
+
+function nameOf ({ method, url }: { method?: string | string[] | undefined, url?: string | undefined }): string {
+  return `${String(method)} ${url ?? '?'}`
+}
+
+/** The one `onRoute` hook: all that a route with `schema.sse` or `config.sse` needs is done here, once. */
+export function prepareRoutes (host: Host, app: FastifyInstance): void {
+  const routes: Route[] = []
+
+  app.addHook('onRoute', function (options) {
+    const schemas = options.schema?.sse
+    const config = options.config?.sse
+    if (schemas === undefined && config === undefined) return
+    if (options.method === 'HEAD') return // its GET route has been looked at; the source never starts here
+
+    const route = new Route(host, this, nameOf(options), schemas, config)
+    routes.push(route)
+    options.config = { ...options.config, [kRoute]: route } as Config // Fastify copies it, symbols included
+    if (schemas !== undefined) options.schema = documentStream(options.schema, schemas as Record<string, unknown>) // checked by Route
+
+    // A stream outlives any timeout that is meant for ordinary handlers.
+    const { handlerTimeout = 0 } = this.initialConfig as { handlerTimeout?: number } // there since 5.8, not in the types
+    if (handlerTimeout > 0 && options.handlerTimeout === undefined) options.handlerTimeout = NO_TIMEOUT
+    if (!('compress' in options)) Object.assign(options, { compress: false }) // of @fastify/compress, which would hold events back
+
+    if (route.options.end && !route.options.minimal && String(options.method).split(',').includes('GET')) {
+      options.onRequest = [...listOf(options.onRequest), stopEnded]
+    }
+  })
+
+  // Compiles what has not been needed yet, so that a bad schema stops the start and not a request.
+  app.addHook('onReady', async () => {
+    for (const route of routes) void route.encoder
+  })
+}
+
+const listOf = (hooks: RouteOptions['onRequest']) => hooks === undefined ? [] : [hooks].flat()
+
+/** A client that was told the end and came back: 204 makes an EventSource stop, and the handler need not run. */
+function stopEnded (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
+  if (hasEnded(request)) answerEnded(reply)
+  else done()
+}
+
+export function hasEnded (request: FastifyRequest): boolean {
+  return request.method === 'GET' && readLastEventId(request.headers['last-event-id'], request.originalUrl) === END_ID
+}

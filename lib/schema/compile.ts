@@ -1,0 +1,83 @@
+// What a route does with one of its events: check the payload, write it. Made once for each route.
+import { Kind, type TSchema } from '@sinclair/typebox'
+import { TypeCompiler, type TypeCheck } from '@sinclair/typebox/compiler'
+import { describe } from '../describe.js'
+import { SSE_ERR_INVALID_DATA, SSE_ERR_INVALID_SCHEMA } from '../errors.js'
+import { eventLine } from '../wire/encode.js'
+import { checkEventName } from '../wire/field.js'
+import { normalize } from './normalize.js'
+import { compileSerializer, type Stringify } from './serialize.js'
+
+export interface CompiledEvent {
+  readonly name: string
+  /** Its `event` line, ready to write. */
+  readonly line: string
+  /** Whether the payload is text that goes out as it is, and not JSON. */
+  readonly isText: boolean
+  /** @throws SSE_ERR_INVALID_DATA that names the place and what was expected there */
+  check (data: unknown): void
+  readonly stringify: Stringify
+}
+
+export type CompiledEvents = ReadonlyMap<string, CompiledEvent>
+
+/** Browsers deliver these to the handlers of the connection's own events. */
+const TAKEN_BY_EVENTSOURCE = new Set(['open', 'error'])
+
+/**
+ * Looks at the names alone, which can be done before shared schemas are known.
+ *
+ * @param where the route, for messages
+ * @throws SSE_ERR_INVALID_SCHEMA
+ */
+export function checkEventNames (schemas: unknown, where: string): asserts schemas is Record<string, unknown> {
+  if (typeof schemas !== 'object' || schemas === null || Array.isArray(schemas) || Kind in schemas) {
+    throw new SSE_ERR_INVALID_SCHEMA(`Expected schema.sse of ${where} to be an object of event names and their schemas, got ${isSchema(schemas) ? 'a schema' : describe(schemas)}`)
+  }
+  for (const name of Object.keys(schemas)) {
+    if (name === '') throw new SSE_ERR_INVALID_SCHEMA(`Expected the event names in schema.sse of ${where} not to be empty. Events without a name are called \`message\``)
+    if (TAKEN_BY_EVENTSOURCE.has(name)) {
+      throw new SSE_ERR_INVALID_SCHEMA(`Event \`${name}\` in schema.sse of ${where} would reach the client's on${name} handler, which is for the connection. Choose another name`)
+    }
+    try {
+      checkEventName(name)
+    } catch (cause) {
+      throw new SSE_ERR_INVALID_SCHEMA(`Invalid event name ${describe(name)} in schema.sse of ${where}: ${(cause as Error).message}`, { cause }) // checkEventName throws errors
+    }
+  }
+}
+
+const isSchema = (value: unknown) => typeof value === 'object' && value !== null && Kind in value
+
+/**
+ * @param shared Fastify's shared schemas, by `$id`
+ * @throws SSE_ERR_INVALID_SCHEMA
+ */
+export function compileEvents (schemas: Record<string, unknown>, shared: Readonly<Record<string, unknown>>, where: string): CompiledEvents {
+  checkEventNames(schemas, where)
+  return new Map(Object.entries(schemas).map(([name, schema]) => [name, compileEvent(name, schema, shared, where)]))
+}
+
+function compileEvent (name: string, given: unknown, shared: Readonly<Record<string, unknown>>, where: string): CompiledEvent {
+  const { schema, references } = normalize(given, shared, `event \`${name}\` in schema.sse of ${where}`)
+  let checker: TypeCheck<TSchema>
+  try {
+    checker = TypeCompiler.Compile(schema, references)
+  } catch (cause) {
+    throw new SSE_ERR_INVALID_SCHEMA(`The schema of event \`${name}\` in schema.sse of ${where} does not compile: ${(cause as Error).message}`, { cause }) // TypeBox throws errors
+  }
+  return {
+    name,
+    line: eventLine(name),
+    isText: schema[Kind] === 'String' && schema.contentMediaType === 'text/plain',
+    check: (data) => { if (!checker.Check(data)) throw mismatch(name, checker, data) },
+    stringify: compileSerializer(schema, references)
+  }
+}
+
+function mismatch (name: string, checker: TypeCheck<TSchema>, data: unknown): Error {
+  const first = checker.Errors(data).First()
+  const path = first?.path || '/'
+  const error = new SSE_ERR_INVALID_DATA(`Event \`${name}\` does not match its schema at ${path}: ${first?.message ?? 'not valid'}`)
+  return Object.assign(error, { event: name, path })
+}

@@ -1,0 +1,96 @@
+// From what a source yields to its frame, by the schemas of its route or without any.
+import type { SseMeta } from '../../types/event.js'
+import { describe } from '../describe.js'
+import { SSE_ERR_INVALID_DATA, SSE_ERR_INVALID_EVENT, SSE_ERR_UNKNOWN_EVENT } from '../errors.js'
+import type { ResolvedOptions } from '../options.js'
+import type { Encoder } from '../stream/stream.js'
+import { encodeFrame, escapeJson, eventLine, toJson } from '../wire/encode.js'
+import { checkEventName, checkId, checkRetry, commentLines, textLines } from '../wire/field.js'
+import { anyEvents, buildEvents } from './builder.js'
+import type { CompiledEvent, CompiledEvents } from './compile.js'
+
+interface Item extends SseMeta {
+  event?: unknown
+  data?: unknown
+  text?: unknown
+}
+
+function readItem (item: unknown): Item {
+  if (typeof item === 'string') return { text: item }
+  if (typeof item !== 'object' || item === null) throw new SSE_ERR_INVALID_EVENT(`Expected an event to be an object { event, data } or a string, got ${describe(item)}`)
+  if (ArrayBuffer.isView(item)) throw new SSE_ERR_INVALID_EVENT(`Expected an event to be an object { event, data } or a string, got ${describe(item)}. Read bytes as text first: a chunk may end inside a character`)
+  const { data, text } = item as Item
+  if (data === undefined && text === undefined && !('data' in item)) throw new SSE_ERR_INVALID_EVENT('Expected an event to have `data` or `text`. To send an object, wrap it: { data: object }')
+  if (data !== undefined && text !== undefined) throw new SSE_ERR_INVALID_EVENT('Expected an event to have `data` or `text`, got both')
+  return item as Item
+}
+
+/** `minimal` streams carry data alone, but what is left out is checked all the same. */
+function toFrame (line: string, data: string, item: Item, { minimal }: ResolvedOptions): string {
+  if (!minimal) return encodeFrame(line, data, item)
+  if (item.id !== undefined) checkId(item.id)
+  if (item.retry !== undefined) checkRetry(item.retry)
+  if (item.comment !== undefined) commentLines(item.comment)
+  return `${data}\n`
+}
+
+/** For routes without `schema.sse`. */
+export class PlainEncoder implements Encoder {
+  readonly events: unknown = anyEvents
+
+  encode (given: unknown, options: ResolvedOptions): string {
+    const item = readItem(given)
+    const line = item.event === undefined ? '' : eventLine(checkEventName(item.event))
+    const data = item.text === undefined ? `data: ${escapeJson(toJson(item.data))}\n` : textLines(item.text)
+    return toFrame(line, data, item, options)
+  }
+
+  isMismatch (_error: unknown): _error is Error {
+    return false
+  }
+}
+
+/** For routes with `schema.sse`. */
+export class SchemaEncoder implements Encoder {
+  readonly events: unknown
+  readonly #events: CompiledEvents
+  readonly #plain = new PlainEncoder()
+
+  constructor (events: CompiledEvents) {
+    this.#events = events
+    this.events = buildEvents(events)
+  }
+
+  encode (given: unknown, options: ResolvedOptions): string {
+    const item = readItem(given)
+    const name = item.event === undefined || item.event === '' ? 'message' : item.event
+    const event = this.#events.get(name as string) // a name that is no string is not in it
+    if (event === undefined) {
+      checkEventName(name)
+      if (options.validate === false) return this.#plain.encode(given, options)
+      throw new SSE_ERR_UNKNOWN_EVENT(`Unknown event ${describe(name)}. The route's schema.sse has ${[...this.#events.keys()].map((known) => `\`${known}\``).join(', ') || 'none'}`)
+    }
+    const data = options.validate === false ? encodeUnchecked(event, item) : encodeData(event, item)
+    return toFrame(item.event === undefined || item.event === '' ? '' : event.line, data, item, options)
+  }
+
+  isMismatch (error: unknown): error is Error {
+    return error instanceof SSE_ERR_INVALID_DATA || error instanceof SSE_ERR_UNKNOWN_EVENT
+  }
+}
+
+function encodeData (event: CompiledEvent, item: Item): string {
+  if (event.isText) {
+    const text = item.text ?? item.data
+    event.check(text)
+    return textLines(text)
+  }
+  if (item.text !== undefined) throw new SSE_ERR_INVALID_DATA(`Event \`${event.name}\` is sent as JSON, give it \`data\`. Text is for events whose schema is Type.String({ contentMediaType: 'text/plain' })`)
+  if (item.data !== undefined) event.check(item.data) // toJson has the better message for undefined
+  return `data: ${toJson(item.data, event.stringify)}\n`
+}
+
+function encodeUnchecked (event: CompiledEvent, item: Item): string {
+  const text = item.text ?? (event.isText ? item.data : undefined)
+  return typeof text === 'string' ? textLines(text) : `data: ${toJson(item.data, event.stringify)}\n`
+}

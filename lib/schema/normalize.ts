@@ -1,0 +1,102 @@
+// A route's TypeBox schema as the compilers need it: looked through once for what could never be sent, so that
+// it fails at registration and not at the first event.
+import { FormatRegistry, Kind, Type, type TSchema } from '@sinclair/typebox'
+import { fullFormats } from 'ajv-formats/dist/formats.js'
+import { describe } from '../describe.js'
+import { SSE_ERR_INVALID_SCHEMA } from '../errors.js'
+
+/** Values of these kinds have no JSON form. */
+const UNSENDABLE = new Set(['AsyncIterator', 'BigInt', 'Constructor', 'Function', 'Iterator', 'Promise', 'Symbol', 'Uint8Array'])
+
+export interface Normalized {
+  schema: TSchema
+  /** Shared schemas that it refers to, directly or not. */
+  references: TSchema[]
+}
+
+/** @param shared Fastify's shared schemas, by `$id` */
+export function normalize (schema: unknown, shared: Readonly<Record<string, unknown>>, where: string): Normalized {
+  const references = new Map<string, TSchema>()
+  const normalized = visit(schema, where)
+  if (normalized[Kind] === 'Undefined' || normalized[Kind] === 'Void') {
+    throw new SSE_ERR_INVALID_SCHEMA(`Expected the schema of ${where} to have a JSON form. For an event without a payload use Type.Null()`)
+  }
+  return { schema: normalized, references: [...references.values()] }
+
+  function visit (given: unknown, path: string): TSchema {
+    if (typeof given !== 'object' || given === null) throw new SSE_ERR_INVALID_SCHEMA(`Expected the schema of ${path} to be a TypeBox schema, got ${describe(given)}`)
+    const node = given as Partial<TSchema>
+    if (typeof node.$ref === 'string' && node[Kind] !== 'This' && node[Kind] !== 'Import') return visitRef(node.$ref, path)
+    if (node[Kind] === 'Unsafe' && Array.isArray(node.enum)) return Type.Union(node.enum.map((value) => Type.Literal(value)))
+    if (typeof node[Kind] !== 'string' || node[Kind] === 'Unsafe') {
+      throw new SSE_ERR_INVALID_SCHEMA(`Expected the schema of ${path} to be a TypeBox schema, got ${node[Kind] === 'Unsafe' ? 'Type.Unsafe()' : 'an object without a kind'}`)
+    }
+    if (UNSENDABLE.has(node[Kind])) throw new SSE_ERR_INVALID_SCHEMA(`Expected the schema of ${path} to have a JSON form, got Type.${node[Kind]}()`)
+
+    const copy = mapChildren(node as TSchema, (child, key) => visit(child, `${path}/${key}`)) // it has a kind
+    if (copy[Kind] === 'String' && typeof copy.format === 'string') copy.format = formatOf(copy.format, path)
+    if (copy.nullable !== true) return copy
+    // OpenAPI's and Ajv's word for a union with null, which TypeBox itself ignores.
+    const { nullable, ...rest } = copy
+    return Type.Union([rest as TSchema, Type.Null()])
+  }
+
+  function visitRef (ref: string, path: string): TSchema {
+    const id = ref.replace(/#$/, '') // Fastify's way to write it
+    const target = Object.hasOwn(shared, id) ? shared[id] : undefined
+    // Without a target among the shared ones it may name a schema around it; the compiler knows.
+    if (target !== undefined && !references.has(id)) {
+      references.set(id, Type.Any({ $id: id })) // stands in while the target, which may refer to itself, is looked through
+      references.set(id, { ...visit(target, `${path} ($ref ${id})`), $id: id })
+    }
+    return Type.Ref(id)
+  }
+}
+
+/** Keywords under which TypeBox keeps further schemas: one, a list, or a map of them. */
+const ONE = ['additionalProperties', 'contains', 'items', 'unevaluatedProperties'] as const
+const LIST = ['allOf', 'anyOf', 'items'] as const
+const MAP = ['$defs', 'patternProperties', 'properties'] as const
+
+function mapChildren (node: TSchema, map: (child: unknown, key: string) => TSchema): TSchema {
+  const copy: Record<PropertyKey, unknown> = { ...node } // with the kind, which stands under a symbol
+  for (const key of ONE) {
+    if (typeof copy[key] === 'object' && copy[key] !== null && !Array.isArray(copy[key])) copy[key] = map(copy[key], key)
+  }
+  for (const key of LIST) {
+    const list = copy[key]
+    if (Array.isArray(list)) copy[key] = list.map((child, index) => map(child, `${key}/${index}`))
+  }
+  for (const key of MAP) {
+    const children = copy[key]
+    if (typeof children === 'object' && children !== null) {
+      copy[key] = Object.fromEntries(Object.entries(children).map(([name, child]) => [name, map(child, name)]))
+    }
+  }
+  return copy as unknown as TSchema
+}
+
+const PREFIX = 'fastify-typed-sse:'
+
+/**
+ * TypeBox refuses every string whose format nobody registered. What is registered counts; otherwise the formats
+ * that Fastify checks requests by count here too, under a name of our own that changes nothing for other users
+ * of the process-wide registry.
+ */
+function formatOf (format: string, path: string): string {
+  if (FormatRegistry.Has(format)) return format
+  const check = Object.hasOwn(fullFormats, format) ? toCheck(fullFormats[format as keyof typeof fullFormats]) : undefined
+  if (check === undefined) {
+    throw new SSE_ERR_INVALID_SCHEMA(`Unknown format \`${format}\` in the schema of ${path}. Register it with TypeBox: FormatRegistry.Set('${format}', (value) => …)`)
+  }
+  FormatRegistry.Set(PREFIX + format, check)
+  return PREFIX + format
+}
+
+function toCheck (format: unknown): ((value: string) => boolean) | undefined {
+  if (format instanceof RegExp) return (value) => format.test(value)
+  if (typeof format === 'function') return format as (value: string) => boolean // ajv-formats: a RegExp, a function, or an object with one
+  if (format === true) return () => true
+  if (typeof format === 'object' && format !== null && 'validate' in format) return toCheck(format.validate)
+  return undefined
+}

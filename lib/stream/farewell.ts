@@ -1,0 +1,54 @@
+// The last words of a stream, by the reason for which it ends.
+import type { FastifyRequest } from 'fastify'
+import type { CloseReason } from '../../types/stream.js'
+import type { ResolvedOptions } from '../options.js'
+import { controlFrame, END_FRAME, escapeJson, toJson } from '../wire/encode.js'
+import { MIN_RETRY, textLines } from '../wire/field.js'
+
+const GENERIC = { message: 'The stream failed' }
+
+/** +-25 %. EventSource has a constant delay and no jitter: only the server can spread its clients. */
+export function spreadRetry (retry: number): number {
+  return Math.max(MIN_RETRY, Math.round(retry * (0.75 + 0.5 * Math.random())))
+}
+
+/** Anywhere within the time that the operator grants to a whole crowd. */
+export function retryWithin (spread: number): number {
+  return MIN_RETRY + Math.floor(Math.random() * (spread - MIN_RETRY + 1))
+}
+
+/** @param reconnects whether the client is an EventSource that asked by GET */
+export function farewell (reason: CloseReason, options: ResolvedOptions, reconnects: boolean): string {
+  if (options.minimal) return reason === 'complete' && options.done !== undefined ? `${textLines(options.done)}\n` : ''
+  if (reason === 'complete') return reconnects && options.end ? END_FRAME : ''
+  return controlFrame('bye', { reason }, { retry: reason === 'shutdown' ? retryWithin(options.shutdown.spread) : reconnectDelay(options) })
+}
+
+/** The delay for a client that is sent away without fault of its own. */
+export function reconnectDelay ({ retry }: ResolvedOptions): number {
+  return spreadRetry(retry === false ? 3_000 : retry)
+}
+
+/** `sse.error`, without an id: the client resumes after the last event that it got. */
+export function errorFrame (error: unknown, request: FastifyRequest, options: ResolvedOptions): string {
+  const data = describeFailure(error, request, options)
+  // Clients of the OpenAI kind know no event names, but look for `error` in the data.
+  return options.minimal ? `data: ${escapeJson(toJson({ error: data }))}\n\n` : controlFrame('error', data)
+}
+
+function describeFailure (error: unknown, request: FastifyRequest, { onError }: ResolvedOptions): unknown {
+  if (onError === undefined) {
+    request.log.error({ err: error }, 'event stream failed')
+    return GENERIC
+  }
+  try {
+    const told = onError(error, request)
+    if (told === undefined) return GENERIC
+    const data = typeof told === 'string' ? { message: told } : told
+    toJson(data)
+    return data
+  } catch (failure) {
+    request.log.error({ err: failure }, '`onError` failed')
+    return GENERIC
+  }
+}

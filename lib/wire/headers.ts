@@ -1,0 +1,51 @@
+// The response's headers, and the request's `Last-Event-ID`.
+import { MAX_ID_LENGTH } from './field.js'
+
+/**
+ * Set at commit, each only where the handler has set none. `no-store` keeps a stream out of shared caches,
+ * `no-transform` stops compression where proxies honour it, `x-accel-buffering` stops nginx from holding
+ * the stream back. Never `connection` or `transfer-encoding`: HTTP/2 refuses both.
+ */
+export const RESPONSE_HEADERS: ReadonlyArray<readonly [name: string, value: string]> = [
+  ['content-type', 'text/event-stream; charset=utf-8'],
+  ['cache-control', 'no-cache, no-store, no-transform'],
+  ['x-accel-buffering', 'no']
+]
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+// eslint-disable-next-line no-control-regex -- C0, DEL and C1 are what this looks for
+const CONTROL = /[\x00-\x1f\x7f-\x9f]/
+
+/**
+ * The position that a client claims, or undefined where it claims none that could be one. It is input from
+ * outside: any page can send any value to any origin by a redirect.
+ *
+ * @param header as Node gives it, which reads the bytes as latin1; clients send UTF-8
+ * @param url where there is no header, the query's `lastEventId` counts: EventSource polyfills send it
+ */
+export function readLastEventId (header: string | string[] | undefined, url: string): string | undefined {
+  const claimed = header === undefined ? fromQuery(url) : fromLatin1(String(header))
+  if (claimed === undefined || claimed === '') return undefined
+  if (Buffer.byteLength(claimed) > MAX_ID_LENGTH || CONTROL.test(claimed)) return undefined
+  return claimed
+}
+
+function fromLatin1 (header: string): string {
+  try {
+    return utf8.decode(Buffer.from(header, 'latin1'))
+  } catch {
+    return header // Node's own clients do send latin1: the byte E9 for é
+  }
+}
+
+function fromQuery (url: string): string | undefined {
+  const start = url.indexOf('?')
+  if (start === -1 || !url.includes('lastEventId=', start)) return undefined
+  return new URLSearchParams(url.slice(start + 1)).get('lastEventId') ?? undefined
+}
+
+/** Whether the client takes `text/event-stream` by name, as every EventSource does. `*\/*` does not count. */
+export function acceptsEventStream (accept: string | undefined): boolean {
+  return accept !== undefined && /(?:^|,)\s*text\/event-stream\s*(?:,|$|;(?!\s*q=0(?:\.0*)?\s*(?:,|$)))/i.test(accept)
+}

@@ -1,0 +1,88 @@
+// What a user gives to a stream: events, and the types that a map of schemas makes of them.
+import type { FastifyTypeProvider } from 'fastify'
+import type { Static, TSchema } from '@sinclair/typebox'
+
+/** What may accompany an event's payload. */
+export interface SseMeta {
+  /**
+   * The position that a client reports in `Last-Event-ID` when it reconnects. Visible ASCII, at most 1 KiB,
+   * no space at its edges. `''` makes the client forget the position that it holds.
+   */
+  id?: string | number | undefined
+  /** Milliseconds before the client reconnects, from now on. An integer >= 100. */
+  retry?: number | undefined
+  /** Written as comment lines before the event. Clients ignore them. */
+  comment?: string | undefined
+}
+
+/** An event with a name. `data` goes out as JSON. */
+export interface SseEvent<Name extends string = string, Data = unknown> extends SseMeta {
+  event: Name
+  data: Data
+}
+
+/** An event without a name, which clients receive as `message`. */
+export interface SseMessage<Data = unknown> extends SseMeta {
+  event?: 'message'
+  data: Data
+}
+
+/** An event whose text goes out as it is, one `data` line a line, and not as JSON. */
+export interface SseText<Name extends string = string> extends SseMeta {
+  event: Name
+  text: string
+}
+
+/** Text without a name, which clients receive as `message`. A bare string is short for it. */
+export interface SseTextMessage extends SseMeta {
+  event?: 'message'
+  text: string
+}
+
+/** What a route without `schema.sse` may yield. */
+export type AnySseEvent =
+  | (SseMeta & { event?: string, data: unknown })
+  | (SseMeta & { event?: string, text: string })
+  | string
+
+type TextOf<Name extends string, Data> = string extends Data
+  ? unknown extends Data ? never : Name extends 'message' ? SseTextMessage | string : SseText<Name>
+  : never
+
+type DataOf<Name extends string, Data> = Name extends 'message' ? SseMessage<Data> : SseEvent<Name, Data>
+
+/** The union of all events that a map of payload types allows. */
+export type EventUnion<Payloads> = {
+  [Name in keyof Payloads & string]: DataOf<Name, Payloads[Name]> | TextOf<Name, Payloads[Name]>
+}[keyof Payloads & string]
+
+/** One constructor an event, typed by its payload: the way to get an error at the argument that is wrong. */
+export type EventBuilder<Payloads> = {
+  readonly [Name in keyof Payloads & string]: (data: Payloads[Name], meta?: SseMeta) => DataOf<Name, Payloads[Name]>
+}
+
+type OrElse<Type, Fallback> = unknown extends Type ? Fallback : Type
+
+/**
+ * The type of a payload: what the route's type provider makes of the schema, else what TypeBox does. Asking
+ * the provider first lets both generations of TypeBox and other providers work.
+ */
+export type PayloadOf<Provider, Schema> = OrElse<
+  Provider extends FastifyTypeProvider ? (Provider & { schema: Schema })['serializer'] : unknown,
+  Schema extends TSchema ? Static<Schema> : unknown
+>
+
+export type PayloadsOf<Provider, Schemas> = { [Name in keyof Schemas]: PayloadOf<Provider, Schemas[Name]> }
+
+/**
+ * The events that a map of TypeBox schemas allows, for a source that stands outside its route:
+ *
+ * @example
+ * ```ts
+ * const events = { tick: Type.Object({ n: Type.Integer() }) }
+ * async function * ticks (): AsyncGenerator<EventsOf<typeof events>> {
+ *   yield { event: 'tick', data: { n: 1 } }
+ * }
+ * ```
+ */
+export type EventsOf<Schemas> = EventUnion<PayloadsOf<unknown, Schemas>>

@@ -1,0 +1,7 @@
+// A plain import, so that the augmentation travels into the emitted declarations: `import type {}` is dropped.
+import './fastify.js'
+
+export type * from './event.js'
+export type * from './metrics.js'
+export type * from './options.js'
+export type * from './stream.js'

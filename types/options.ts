@@ -1,0 +1,88 @@
+// Options of the plugin, of a route (`config.sse`) and of a call (`reply.sse(source, options)`).
+import type { FastifyRequest } from 'fastify'
+import type { SseMetrics } from './metrics.js'
+import type { SseClosed } from './stream.js'
+
+/** Limits of open streams. A newcomer over a limit is turned away; nobody is evicted. */
+export interface ConnectionLimits {
+  /** Streams open at once, of the scope that set the option: the plugin's, or the route's. */
+  total?: number
+  /** Streams open at once that share a key. */
+  perKey?: number
+  /** @default request => request.ip */
+  key?: (request: FastifyRequest) => string
+}
+
+export interface SseOptions {
+  /**
+   * Milliseconds without a write before a comment line keeps the connection alive; `false` for none. Proxies
+   * cut idle connections after 30 s (CloudFront) to 120 s (Cloudflare).
+   * @default 15_000
+   */
+  heartbeat?: number | false
+  /**
+   * Milliseconds before a client reconnects, spread by +-25 % so that a restart does not bring all clients
+   * back at once. At least 100; `false` leaves it to the client.
+   * @default 3_000
+   */
+  retry?: number | false
+  /**
+   * Milliseconds to wait for the first event before the response is committed to 200. An error inside that
+   * time is an ordinary HTTP error. `0` commits at once, `Infinity` waits as long as it takes.
+   * @default 100
+   */
+  openAfter?: number
+  /**
+   * What happens to an event that does not match its schema: `'throw'` at the yield, `'drop'` (logged and
+   * counted), or `false`, no check.
+   * @default 'throw'
+   */
+  validate?: 'throw' | 'drop' | false
+  /**
+   * Whether a source that finishes ends the stream for good. EventSource reconnects after any end, so a
+   * finished job would run again for ever: the last event is `sse.end` with an id that a reconnecting client
+   * brings back, to be answered 204. For GET requests that accept `text/event-stream` by name.
+   * @default true
+   */
+  end?: boolean
+  /**
+   * Data lines only: no prelude, comments, names, ids or events of the plugin's own. For clients of the
+   * OpenAI kind, which read nothing else.
+   * @default false
+   */
+  minimal?: boolean
+  /** A last raw line, as `'[DONE]'`, when a `minimal` stream completes. */
+  done?: string
+  /**
+   * Milliseconds after which the stream ends on an event boundary, with a hint to reconnect; the real limit is
+   * 80 to 100 % of it, at random. `false` for none.
+   * @default false
+   */
+  maxDuration?: number | false
+  /**
+   * Milliseconds that a reader may take nothing while bytes wait for it, before its socket is destroyed.
+   * @default 30_000
+   */
+  stallTimeout?: number
+  /** A number is short for `{ total }`. @default false */
+  maxConnections?: number | ConnectionLimits | false
+  /**
+   * On `app.close()` each open stream gets `sse.bye` with a random `retry` of up to `spread` ms, so that the
+   * clients come back spread over that time.
+   * @default { spread: 5_000 }
+   */
+  shutdown?: { spread: number }
+  /**
+   * Called when a stream fails after its response was committed. What it returns is the data of `sse.error`:
+   * an object, or a string that becomes `{ message }`. By default the message is generic, since an error's own
+   * message may hold secrets.
+   */
+  onError?: (error: unknown, request: FastifyRequest) => unknown
+  /** Called once for each stream, when it has closed. */
+  onClose?: (closed: SseClosed) => void
+}
+
+export interface SsePluginOptions extends SseOptions {
+  /** Hooks for a metrics library. */
+  metrics?: SseMetrics
+}
