@@ -1,29 +1,13 @@
 // From what a source yields to its frame, by the schemas of its route or without any.
-import type { SseMeta } from '../../types/event.js'
 import { describe } from '../describe.js'
-import { SSE_ERR_INVALID_DATA, SSE_ERR_INVALID_EVENT, SSE_ERR_UNKNOWN_EVENT } from '../errors.js'
+import { SSE_ERR_INVALID_DATA, SSE_ERR_UNKNOWN_EVENT } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
 import type { Encoder } from '../stream/stream.js'
 import { encodeFrame, escapeJson, eventLine, toJson } from '../wire/encode.js'
 import { checkEventName, checkId, checkRetry, commentLines, textLines } from '../wire/field.js'
 import { anyEvents, buildEvents } from './builder.js'
 import type { CompiledEvent, CompiledEvents } from './compile.js'
-
-interface Item extends SseMeta {
-  event?: unknown
-  data?: unknown
-  text?: unknown
-}
-
-function readItem (item: unknown): Item {
-  if (typeof item === 'string') return { text: item }
-  if (typeof item !== 'object' || item === null) throw new SSE_ERR_INVALID_EVENT(`Expected an event to be an object { event, data } or a string, got ${describe(item)}`)
-  if (ArrayBuffer.isView(item)) throw new SSE_ERR_INVALID_EVENT(`Expected an event to be an object { event, data } or a string, got ${describe(item)}. Read bytes as text first: a chunk may end inside a character`)
-  const { data, text } = item as Item
-  if (data === undefined && text === undefined && !('data' in item)) throw new SSE_ERR_INVALID_EVENT('Expected an event to have `data` or `text`. To send an object, wrap it: { data: object }')
-  if (data !== undefined && text !== undefined) throw new SSE_ERR_INVALID_EVENT('Expected an event to have `data` or `text`, got both')
-  return item as Item
-}
+import { readItem, type Item } from './item.js'
 
 /** `minimal` streams carry data alone, but what is left out is checked all the same. */
 function toFrame (line: string, data: string, item: Item, { minimal }: ResolvedOptions): string {
@@ -68,7 +52,8 @@ export class SchemaEncoder implements Encoder {
     if (event === undefined) {
       checkEventName(name)
       if (options.validate === false) return this.#plain.encode(given, options)
-      throw new SSE_ERR_UNKNOWN_EVENT(`Unknown event ${describe(name)}. The route's schema.sse has ${[...this.#events.keys()].map((known) => `\`${known}\``).join(', ') || 'none'}`)
+      const known = [...this.#events.keys()].map((known) => `\`${known}\``).join(', ') || 'none'
+      throw Object.assign(new SSE_ERR_UNKNOWN_EVENT(`Unknown event ${describe(name)}. The route's schema.sse has ${known}`), { event: name })
     }
     const data = options.validate === false ? encodeUnchecked(event, item) : encodeData(event, item)
     return toFrame(item.event === undefined || item.event === '' ? '' : event.line, data, item, options)

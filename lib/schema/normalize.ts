@@ -4,6 +4,7 @@ import { FormatRegistry, Kind, Type, type TSchema } from '@sinclair/typebox'
 import { fullFormats } from 'ajv-formats/dist/formats.js'
 import { describe } from '../describe.js'
 import { SSE_ERR_INVALID_SCHEMA } from '../errors.js'
+import { withKind } from './kind.js'
 
 /** Values of these kinds have no JSON form. */
 const UNSENDABLE = new Set(['AsyncIterator', 'BigInt', 'Constructor', 'Function', 'Iterator', 'Promise', 'Symbol', 'Uint8Array'])
@@ -14,7 +15,10 @@ export interface Normalized {
   references: TSchema[]
 }
 
-/** @param shared Fastify's shared schemas, by `$id` */
+/**
+ * @param shared Fastify's shared schemas, by `$id`
+ * @throws SSE_ERR_INVALID_SCHEMA
+ */
 export function normalize (schema: unknown, shared: Readonly<Record<string, unknown>>, where: string): Normalized {
   const references = new Map<string, TSchema>()
   const normalized = visit(schema, where)
@@ -24,16 +28,14 @@ export function normalize (schema: unknown, shared: Readonly<Record<string, unkn
   return { schema: normalized, references: [...references.values()] }
 
   function visit (given: unknown, path: string): TSchema {
-    if (typeof given !== 'object' || given === null) throw new SSE_ERR_INVALID_SCHEMA(`Expected the schema of ${path} to be a TypeBox schema, got ${describe(given)}`)
-    const node = given as Partial<TSchema>
-    if (typeof node.$ref === 'string' && node[Kind] !== 'This' && node[Kind] !== 'Import') return visitRef(node.$ref, path)
-    if (node[Kind] === 'Unsafe' && Array.isArray(node.enum)) return Type.Union(node.enum.map((value) => Type.Literal(value)))
-    if (typeof node[Kind] !== 'string' || node[Kind] === 'Unsafe') {
-      throw new SSE_ERR_INVALID_SCHEMA(`Expected the schema of ${path} to be a TypeBox schema, got ${node[Kind] === 'Unsafe' ? 'Type.Unsafe()' : 'an object without a kind'}`)
-    }
-    if (UNSENDABLE.has(node[Kind])) throw new SSE_ERR_INVALID_SCHEMA(`Expected the schema of ${path} to have a JSON form, got Type.${node[Kind]}()`)
+    if (typeof given !== 'object' || given === null || Array.isArray(given)) throw new SSE_ERR_INVALID_SCHEMA(`Expected the schema of ${path} to be a TypeBox schema, got ${describe(given)}`)
+    const node = given as Record<PropertyKey, unknown>
+    const kind = node[Kind]
+    if (typeof node.$ref === 'string' && kind !== 'This' && kind !== 'Import') return visitRef(node.$ref, path)
+    if (typeof kind === 'string' && UNSENDABLE.has(kind)) throw new SSE_ERR_INVALID_SCHEMA(`Expected the schema of ${path} to have a JSON form, got Type.${kind}()`)
 
-    const copy = mapChildren(node as TSchema, (child, key) => visit(child, `${path}/${key}`)) // it has a kind
+    const known = typeof kind === 'string' && kind !== 'Unsafe' ? node as unknown as TSchema : withKind(node, path) // it has a kind
+    const copy = mapChildren(known, (child, key) => visit(child, `${path}/${key}`))
     if (copy[Kind] === 'String' && typeof copy.format === 'string') copy.format = formatOf(copy.format, path)
     if (copy.nullable !== true) return copy
     // OpenAPI's and Ajv's word for a union with null, which TypeBox itself ignores.
@@ -42,19 +44,28 @@ export function normalize (schema: unknown, shared: Readonly<Record<string, unkn
   }
 
   function visitRef (ref: string, path: string): TSchema {
-    const id = ref.replace(/#$/, '') // Fastify's way to write it
-    const target = Object.hasOwn(shared, id) ? shared[id] : undefined
+    const [id = '', pointer = ''] = ref.split('#') // `User#` is how Fastify writes it
+    const name = pointer === '' ? id : ref
     // Without a target among the shared ones it may name a schema around it; the compiler knows.
-    if (target !== undefined && !references.has(id)) {
-      references.set(id, Type.Any({ $id: id })) // stands in while the target, which may refer to itself, is looked through
-      references.set(id, { ...visit(target, `${path} ($ref ${id})`), $id: id })
+    if (!references.has(name) && (id === '' || Object.hasOwn(shared, id))) {
+      const target = follow(id === '' ? schema : shared[id], pointer)
+      references.set(name, Type.Any({ $id: name })) // stands in while the target, which may refer to itself, is looked through
+      references.set(name, { ...visit(target, `${path} ($ref ${ref})`), $id: name })
     }
-    return Type.Ref(id)
+    return Type.Ref(name)
   }
 }
 
+/** A JSON Pointer, RFC 6901. */
+function follow (schema: unknown, pointer: string): unknown {
+  return pointer.split('/').slice(1).reduce((node, token) => {
+    const key = decodeURIComponent(token).replaceAll('~1', '/').replaceAll('~0', '~')
+    return typeof node === 'object' && node !== null ? (node as Record<string, unknown>)[key] : undefined
+  }, schema)
+}
+
 /** Keywords under which TypeBox keeps further schemas: one, a list, or a map of them. */
-const ONE = ['additionalProperties', 'contains', 'items', 'unevaluatedProperties'] as const
+const ONE = ['additionalProperties', 'contains', 'items', 'not', 'unevaluatedProperties'] as const
 const LIST = ['allOf', 'anyOf', 'items'] as const
 const MAP = ['$defs', 'patternProperties', 'properties'] as const
 
