@@ -36,6 +36,9 @@ export function answerEnded (reply: FastifyReply): void {
  */
 export function turnAway (reply: FastifyReply, options: ResolvedOptions, reason: 'maxConnections' | 'shutdown'): void {
   const retry = reason === 'shutdown' ? retryWithin(options.shutdown.spread) : reconnectDelay(options)
+  // A kept-alive connection that falls idle after server.close() began would hold it for the keepAliveTimeout,
+  // 72 s by default. HTTP/2 has no such header and no such wait.
+  if (reason === 'shutdown' && reply.request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
   if (isEventSource(reply)) {
     setHeaders(reply)
     reply.code(200).send(prelude(retry) + controlFrame('bye', { reason }))

@@ -408,7 +408,7 @@ export class SseStream extends Readable implements Sleeper, TurnTaker {
     const { raw } = this.reply
     raw.off('drain', this.#onDrain)
     this.#lookAt = Infinity
-    if (this.#phase !== 'flowing' && raw.writableFinished) this.#close('error', new SSE_ERR_ALREADY_SENT('Another response was sent in place of the event stream'))
+    if (this.#phase !== 'flowing' && raw.writableEnded) this.#close('error', new SSE_ERR_ALREADY_SENT('Another response was sent in place of the event stream'))
     else this.#close('client')
     this.#host.clock.cancel(this)
     this.#host.gone(this)
@@ -459,9 +459,9 @@ export class SseStream extends Readable implements Sleeper, TurnTaker {
     const { raw } = this.reply
     if (this.#reason !== 'stalled' && !raw.destroyed) {
       const chunk = this.#takeBuffer()
-      if (!this.#endsResponse) raw.write(chunk)
-      else if (chunk.length > 0) raw.end(chunk)
-      else raw.end()
+      // Not end(chunk): as the first write it would make Node send a content-length, and of a stream there is none.
+      if (chunk.length > 0) raw.write(chunk)
+      if (this.#endsResponse) raw.end()
       this.#watchForStall()
     }
     this.push(null)

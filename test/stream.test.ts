@@ -1,0 +1,602 @@
+// The life of one stream: what opens it, what moves it, what ends it.
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { once } from 'node:events'
+import { Readable } from 'node:stream'
+import { ReadableStream } from 'node:stream/web'
+import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises'
+import t from 'tap'
+import type { SseContext } from '../lib/index.js'
+import { RawSocket } from './helpers/raw-socket.js'
+import { serve } from './helpers/serve.js'
+
+const END = 'event: sse.end\ndata: {}\nid: ~end\n\n'
+const asEventSource = { accept: 'text/event-stream' }
+
+/** A source that waits for something that never comes, and hears neither signal nor return(). */
+const never = () => new Promise<never>(() => {})
+
+/** Something that happens once, and can be waited for. */
+function gate () {
+  let open = () => {}
+  const opened = new Promise<void>((resolve) => { open = resolve })
+  return { open, opened }
+}
+
+/** Turns of the event loop, until it is so. The test runner's own deadline is the end of it. */
+async function until (holds: () => boolean | Promise<boolean>) {
+  while (!await holds()) await turn()
+}
+
+t.test('every kind of source gives the same bytes', async (t) => {
+  const events = [{ event: 'a', data: 1 }, { event: 'b', data: 2 }]
+  const generate = async function * () { yield * events }
+  const sources: Record<string, () => unknown> = {
+    'async iterable': () => generate(),
+    iterable: () => events,
+    'a Readable in object mode': () => Readable.from(events),
+    'a web ReadableStream': () => ReadableStream.from(events),
+    'an async generator function': () => generate,
+    'a generator function': () => function * () { yield * events },
+    'a function that returns an iterable': () => () => new Set(events),
+    'a function that returns a Readable': () => () => Readable.from(events),
+    'an async function that returns an iterable': () => async () => events
+  }
+  const { app } = await serve(t, (app) => {
+    for (const [index, make] of Object.values(sources).entries()) app.get(`/${index}`, (_request, reply) => reply.sse(make() as never))
+  })
+  for (const [index, name] of Object.keys(sources).entries()) {
+    const response = await app.inject({ url: `/${index}`, headers: asEventSource })
+    t.equal(response.body, `:\nevent: a\ndata: 1\n\nevent: b\ndata: 2\n\n${END}`, name)
+  }
+})
+
+t.test('what is no source is refused', async (t) => {
+  const { app } = await serve(t, (app) => {
+    for (const [index, source] of ['text', 7, null, undefined, {}, true].entries()) {
+      app.get(`/${index}`, (_request, reply) => reply.sse(source as never))
+      app.get(`/function/${index}`, (_request, reply) => reply.sse((() => source) as never))
+    }
+    app.get('/buffers', (_request, reply) => reply.sse(Readable.from([Buffer.from('a')])))
+  })
+  for (const path of ['', '/function']) {
+    for (let index = 0; index < 6; index++) {
+      const response = await app.inject(`${path}/${index}`)
+      t.equal(response.statusCode, 500)
+      t.equal(response.json().code, 'SSE_ERR_INVALID_SOURCE')
+      t.match(response.json().message, /^Expected the source to be an async iterable, /)
+    }
+  }
+  t.equal((await app.inject('/buffers')).json().code, 'SSE_ERR_INVALID_EVENT')
+})
+
+t.test('an error before the first event is an ordinary HTTP error', async (t) => {
+  const teapot = Object.assign(new Error('short and stout'), { statusCode: 418 })
+  const { app, closed } = await serve(t, (app) => {
+    app.get('/generator', (_request, reply) => reply.sse(async function * () { await turn(); throw teapot }))
+    app.get('/function', (_request, reply) => reply.sse(() => { throw teapot }))
+    app.get('/promise', (_request, reply) => reply.sse(async () => { throw teapot }))
+    app.get('/string', (_request, reply) => reply.sse(() => { throw 'not an error' })) // eslint-disable-line no-throw-literal -- users do
+    app.get('/readable', (_request, reply) => reply.sse(new Readable({ objectMode: true, read () { this.destroy(teapot) } })))
+  })
+  for (const url of ['/generator', '/function', '/promise', '/readable']) {
+    const response = await app.inject({ url, headers: asEventSource })
+    t.equal(response.statusCode, 418)
+    t.equal(response.json().message, 'short and stout')
+    t.equal(response.headers['content-type'], 'application/json; charset=utf-8')
+    t.notOk(response.headers['x-accel-buffering'])
+  }
+  const response = await app.inject('/string')
+  t.equal(response.statusCode, 500)
+  t.equal(response.json().code, 'SSE_ERR_SOURCE_FAILED')
+  t.strictSame(closed.map(({ reason, events, bytes }) => ({ reason, events, bytes })), Array(5).fill({ reason: 'error', events: 0, bytes: 0 }))
+})
+
+t.test('when openAfter has passed the stream opens without an event, and a failure is told in it', async (t) => {
+  const first = gate()
+  const served = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse(async function * () {
+      await first.opened
+      yield 'late'
+      throw new Error('secret')
+    }))
+  }, { openAfter: 10 })
+  const client = await RawSocket.request(served.port, '/')
+  await client.until(':\n')
+  t.equal(client.status, 200)
+  t.match(client.head, /\r\ncontent-type: text\/event-stream; charset=utf-8\r\n/)
+  first.open()
+  await client.until((client) => client.complete)
+  t.equal(client.body, ':\ndata: late\n\nevent: sse.error\ndata: {"message":"The stream failed"}\n\n')
+  const { reason, error } = await served.whenClosed()
+  t.equal(reason, 'error')
+  t.match(error, { message: 'secret' })
+})
+
+t.test('openAfter: 0 opens at once, openAfter: Infinity waits as long as it takes', async (t) => {
+  const go = gate()
+
+  const source = async function * () { await go.opened; throw new Error('late') }
+  const { port, app } = await serve(t, (app) => {
+    app.get('/now', (_request, reply) => reply.sse(source, { openAfter: 0 }))
+    app.get('/wait', (_request, reply) => reply.sse(source, { openAfter: Infinity }))
+    app.get('/sync', (_request, reply) => reply.sse(['a'], { openAfter: 0 }))
+  })
+  const now = await RawSocket.request(port, '/now')
+  const wait = await RawSocket.request(port, '/wait')
+  await now.until(':\n')
+  t.equal(wait.head, '')
+  go.open()
+  await wait.until((client) => client.head !== '')
+  t.equal(wait.status, 500)
+  await now.until((client) => client.complete)
+  t.match(now.body, 'event: sse.error')
+  t.equal((await app.inject('/sync')).body, ':\ndata: a\n\n')
+})
+
+t.test('the first bytes tell when to reconnect, spread by a quarter', async (t) => {
+  const { app } = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse(['a']))
+    app.get('/floor', { config: { sse: { retry: 100 } } }, (_request, reply) => reply.sse(['a']))
+  }, { retry: 4_000 })
+  const delays = []
+  for (let i = 0; i < 200; i++) {
+    const { body } = await app.inject('/')
+    t.match(body, /^retry: \d+\ndata: a\n\n$/)
+    delays.push(Number(/\d+/.exec(body)?.[0]))
+    t.ok(Number(/\d+/.exec((await app.inject('/floor')).body)?.[0]) >= 100)
+  }
+  t.ok(Math.min(...delays) >= 3_000 && Math.max(...delays) <= 5_000)
+  t.ok(Math.max(...delays) - Math.min(...delays) > 1_500, 'spread over most of it')
+})
+
+t.test('a header that the handler has set is left alone', async (t) => {
+  const { app } = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.header('Cache-Control', 'private').header('x-mine', '1').type('text/event-stream').sse(['a']))
+    app.get('/raw', (_request, reply) => { reply.raw.setHeader('X-Accel-Buffering', 'yes'); return reply.sse(['a']) })
+    app.get('/status', (_request, reply) => reply.code(201).sse(['a']))
+  })
+  const { headers } = await app.inject('/')
+  t.equal(headers['cache-control'], 'private')
+  t.equal(headers['x-mine'], '1')
+  t.equal(headers['content-type'], 'text/event-stream')
+  t.equal((await app.inject('/raw')).headers['x-accel-buffering'], 'yes')
+  t.equal((await app.inject('/status')).statusCode, 201)
+})
+
+t.test('a source gets the position, the request, and a signal that aborts at the end', async (t) => {
+  let seen: SseContext | undefined
+  const { app } = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse((context) => { seen = context; return ['a'] }))
+  })
+  await app.inject({ url: '/?lastEventId=7', headers: asEventSource })
+  t.equal(seen?.lastEventId, '7')
+  t.equal(seen?.request.url, '/?lastEventId=7')
+  t.equal(seen?.signal.aborted, true, 'also where it is asked for only then')
+  t.equal(seen?.signal, seen?.signal, 'it is one signal')
+})
+
+t.test('events of one turn go out in one write', async (t) => {
+  const { port } = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse(async function * () {
+      yield 'first'
+      await turn()
+      for (let n = 0; n < 10; n++) yield String(n)
+      await turn()
+      yield 'last'
+      await never()
+    }))
+  })
+  const client = await RawSocket.request(port, '/')
+  await client.until('last')
+  t.strictSame(client.chunks, [
+    ':\ndata: first\n\n',
+    Array.from({ length: 10 }, (_, n) => `data: ${n}\n\n`).join(''),
+    'data: last\n\n'
+  ])
+  client.leave()
+})
+
+t.test('a source that is always ready is written in pieces of 16 KiB, each with whole events', async (t) => {
+  for (const kind of ['async', 'sync']) {
+    const item = { data: 'x'.repeat(1000) }
+    const { port } = await serve(t, (app) => {
+      app.get('/', (_request, reply) => reply.sse(kind === 'sync'
+        ? function * () { for (let n = 0; n < 100; n++) yield item }
+        : async function * () { for (let n = 0; n < 100; n++) yield item }))
+    })
+    const client = await RawSocket.request(port, '/', { headers: {} })
+    await client.until((client) => client.complete)
+    t.equal(client.body.length, 2 + 100 * 1010)
+    for (const chunk of client.chunks) {
+      t.ok(chunk.endsWith('\n\n'))
+      t.ok(chunk.length <= 16_384 + 1010, `${kind}: ${chunk.length}`)
+    }
+    t.ok(client.chunks.length <= 10, `${client.chunks.length} writes`)
+  }
+})
+
+t.test('a comment keeps an idle connection alive, and only an idle one', async (t) => {
+  const go = gate()
+  const { port } = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse(async function * () {
+      yield 'a'
+      await go.opened
+      yield 'b'
+      await never()
+    }, { heartbeat: 20 }))
+    app.get('/busy', (_request, reply) => reply.sse(async function * () {
+      for (let n = 0; n < 8; n++) {
+        yield String(n)
+        await delay(5)
+      }
+    }, { heartbeat: 1000 }))
+    app.get('/off', (_request, reply) => reply.sse(async function * ({ signal }) { yield 'a'; await delay(60, undefined, { signal }) }, { heartbeat: false }))
+  })
+  const client = await RawSocket.request(port, '/')
+  await client.until(':\n:\n:\n')
+  go.open()
+  await client.until('data: b\n\n:\n:\n')
+  t.match(client.body, /^:\ndata: a\n\n(:\n){3,}data: b\n\n(:\n){2,}$/)
+  client.leave()
+  for (const path of ['/busy', '/off']) {
+    const other = await RawSocket.request(port, path, { headers: {} })
+    await other.until((client) => client.complete)
+    t.notMatch(other.body.slice(':\n'.length), ':\n', path)
+  }
+})
+
+t.test('a reader that does not read is not read for: the source waits', async (t) => {
+  let pulled = 0
+  const served = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse(function * () {
+      for (;;) {
+        pulled++
+        yield 'x'.repeat(10_000)
+      }
+    }, { heartbeat: 5 }))
+  })
+  const client = await RawSocket.request(served.port, '/')
+  client.stall()
+  // Pulling goes on until the kernel's buffers are full; then it must stand still for many turns of the loop.
+  for (let still = 0, before = -1; still < 20; before = pulled) {
+    await delay(10)
+    still = pulled === before ? still + 1 : 0
+  }
+  t.ok(pulled < 5_000, `${pulled} events of 10 kB`)
+  const stood = pulled
+  client.socket.resume()
+  await until(() => pulled >= stood + 100)
+  client.leave()
+  t.equal((await served.whenClosed()).reason, 'client')
+})
+
+const states: Record<string, (context: SseContext, ended: () => void) => AsyncGenerator<string>> = {
+  'is blocked in an await': async function * (context, ended) { try { yield 'a'; await delay(2 ** 30, undefined, context) } finally { ended() } },
+  'is producing': async function * (_context, ended) { try { for (;;) { yield 'a'; await turn() } } finally { ended() } },
+  'is always ready': async function * (_context, ended) { try { for (;;) yield 'a' } finally { ended() } },
+  'waits for drain': async function * (_context, ended) { try { for (;;) yield 'a'.repeat(100_000) } finally { ended() } },
+  'has given nothing yet': async function * (context, ended) { try { await delay(2 ** 30, undefined, context); yield 'a' } finally { ended() } }
+}
+for (const [state, source] of Object.entries(states)) {
+  t.test(`a client that leaves while the source ${state} ends the source`, async (t) => {
+    const ended = gate()
+    let signal: AbortSignal | undefined
+    const started = gate()
+    const served = await serve(t, (app) => {
+      app.get('/', (_request, reply) => reply.sse((context) => {
+        signal = context.signal
+        started.open()
+        return source(context, ended.open)
+      }, { openAfter: 5_000 }))
+    })
+    const client = await RawSocket.request(served.port, '/')
+    await started.opened
+    if (state !== 'has given nothing yet') await client.until((client) => client.head !== '')
+    if (state === 'waits for drain') {
+      client.stall()
+      for (let written = -1; written !== served.app.sse.stats().bytes; await delay(20)) written = served.app.sse.stats().bytes
+    }
+    client.leave()
+    await ended.opened
+    const { reason, error } = await served.whenClosed()
+    t.equal(reason, 'client')
+    t.equal(error, undefined)
+    t.equal(signal?.aborted, true)
+    t.equal(served.app.sse.stats().open, 0)
+  })
+}
+
+t.test('a source that hears nothing keeps neither the connection nor the close', async (t) => {
+  const served = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse(async function * () { yield 'a'; await never() }))
+  })
+  const client = await RawSocket.request(served.port, '/')
+  await client.until('data: a')
+  client.leave()
+  t.equal((await served.whenClosed()).reason, 'client')
+  const other = await RawSocket.request(served.port, '/')
+  await other.until('data: a')
+  await served.app.close()
+  t.equal((await served.whenClosed(2)).reason, 'shutdown')
+})
+
+t.test('return() is called exactly once where a stream is cut, and never where the source ended by itself', async (t) => {
+  const calls: string[] = []
+  const iterator = (path: string, next: () => Promise<IteratorResult<unknown>>, more: object = {}) => ({
+    [Symbol.asyncIterator]: () => ({ next, async return () { calls.push(path); return { done: true, value: undefined } }, ...more })
+  })
+  let given = 0
+  const served = await serve(t, (app) => {
+    app.get('/cut', (_request, reply) => reply.sse(iterator('cut', async () => given++ === 0 ? { done: false, value: 'a' } : never()) as never))
+    app.get('/done', (_request, reply) => reply.sse(iterator('done', async () => ({ done: true, value: undefined })) as never))
+    app.get('/throws', (_request, reply) => reply.sse(iterator('throws', async () => { throw new Error('x') }) as never))
+    app.get('/bad', (_request, reply) => reply.sse(iterator('bad', async () => ({ done: false, value: 7 })) as never))
+    app.get('/fails', (_request, reply) => reply.sse(iterator('fails', async () => ({ done: false, value: 7 }), { return () { calls.push('fails'); throw new Error('y') } }) as never))
+    app.get('/rejects', (_request, reply) => reply.sse(iterator('rejects', async () => ({ done: false, value: 7 }), { async return () { calls.push('rejects'); throw new Error('z') } }) as never))
+    app.get('/nonsense', (_request, reply) => reply.sse(iterator('nonsense', async () => undefined as never) as never))
+  })
+  const client = await RawSocket.request(served.port, '/cut')
+  await client.until('data: a')
+  client.leave()
+  await served.whenClosed()
+  for (const path of ['done', 'throws', 'bad', 'fails', 'rejects', 'nonsense']) await served.app.inject(`/${path}`)
+  t.strictSame(calls, ['cut', 'bad', 'fails', 'rejects'])
+})
+
+t.test('silent streams of Node and of the web are let go at once', async (t) => {
+  const readable = new Readable({ objectMode: true, read () {} })
+  let cancelled = gate()
+  const web = new ReadableStream({ cancel () { cancelled.open() } })
+  const { port } = await serve(t, (app) => {
+    app.get('/readable', (_request, reply) => reply.sse(readable))
+    app.get('/web', (_request, reply) => reply.sse(web))
+  }, { openAfter: 1 })
+  const one = await RawSocket.request(port, '/readable')
+  await one.until(':\n')
+  one.leave()
+  await once(readable, 'close')
+  const two = await RawSocket.request(port, '/web')
+  await two.until(':\n')
+  two.leave()
+  await cancelled.opened
+  cancelled = gate()
+  t.pass('both heard of it')
+})
+
+t.test('a source that comes too late is let go', async (t) => {
+  const late = gate()
+  const readable = new Readable({ objectMode: true, read () {} })
+  const served = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse(async () => { await late.opened; return readable }))
+  }, { openAfter: 1 })
+  const client = await RawSocket.request(served.port, '/')
+  await client.until(':\n')
+  client.leave()
+  await served.whenClosed()
+  late.open()
+  await once(readable, 'close')
+  t.pass('it was destroyed')
+})
+
+t.test('a reader that takes nothing for stallTimeout is cut, one that is slow is not', async (t) => {
+  const served = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse(function * () { for (;;) yield 'x'.repeat(50_000) }))
+    app.get('/end', (_request, reply) => reply.sse(function * () { yield 'x'.repeat(20_000_000) }))
+    app.get('/patient', (_request, reply) => reply.sse(function * () { for (;;) yield 'x'.repeat(50_000) }, { stallTimeout: 500 }))
+  }, { stallTimeout: 120 })
+  const stalled = await RawSocket.request(served.port, '/')
+  stalled.stall()
+  t.equal((await served.whenClosed()).reason, 'stalled')
+  stalled.socket.resume()
+  await stalled.ended()
+
+  const lingering = await RawSocket.request(served.port, '/end')
+  lingering.stall()
+  t.equal((await served.whenClosed(2)).reason, 'complete')
+  const connections = () => new Promise<number>((resolve) => served.app.server.getConnections((_error, count) => resolve(count)))
+  t.equal(await connections(), 1)
+  // Its source is done, but its bytes wait: it is cut all the same.
+  await until(async () => await connections() === 0)
+  lingering.leave()
+
+  // The kernel lets a writer go on when a good part of its buffer is free, so slow is counted in megabytes here.
+  const slow = await RawSocket.request(served.port, '/patient')
+  const since = Date.now()
+  for (let read = 0; Date.now() < since + 1_200; read = slow.socket.bytesRead) {
+    slow.stall()
+    await delay(100)
+    slow.socket.resume()
+    while (slow.socket.bytesRead < read + 4_000_000) await once(slow.socket, 'data')
+  }
+  t.equal(served.closed.length, 2, 'still there after more than two spans of sipping')
+  slow.leave()
+})
+
+t.test('maxDuration ends the stream between events, with a hint to come back', async (t) => {
+  const served = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse(async function * ({ signal }) { for (;;) { yield 'a'; await delay(1, undefined, { signal }) } }))
+    app.get('/minimal', (_request, reply) => reply.sse(async function * ({ signal }) { yield 'a'; await delay(2 ** 30, undefined, { signal }) }, { minimal: true, done: '[DONE]' }))
+  }, { maxDuration: 100, openAfter: 50, retry: 2_000 })
+  const client = await RawSocket.request(served.port, '/')
+  await client.until((client) => client.complete)
+  t.match(client.body, /^retry: \d+\n(data: a\n\n)+event: sse\.bye\nretry: (1[5-9]|2[0-5])\d\d\ndata: {"reason":"maxDuration"}\n\n$/)
+  const { reason, durationMs } = await served.whenClosed()
+  t.equal(reason, 'maxDuration')
+  t.ok(durationMs >= 79, `not before 80 %: ${durationMs}`)
+  const minimal = await RawSocket.request(served.port, '/minimal')
+  await minimal.until((client) => client.complete)
+  t.equal(minimal.body, 'data: a\n\n', 'not done, so it does not say so')
+})
+
+t.test('a source that finishes ends an EventSource for good, and nobody else', async (t) => {
+  let runs = 0
+  const { app } = await serve(t, (app) => {
+    app.route({ method: ['GET', 'POST'], url: '/', config: { sse: {} }, handler: (_request, reply) => { runs++; return reply.sse(['a']) } })
+    app.get('/undeclared', (_request, reply) => { runs++; return reply.sse(() => { throw new Error('must not start') }) })
+    app.get('/again', { config: { sse: { end: false } } }, (_request, reply) => { runs++; return reply.sse(['a']) })
+    app.get('/empty', (_request, reply) => reply.sse([]))
+  })
+  const body = async (url: string, headers: Record<string, string>, method: 'GET' | 'POST' = 'GET') => (await app.inject({ url, headers, method })).body
+  t.equal(await body('/', asEventSource), `:\ndata: a\n\n${END}`)
+  t.equal(await body('/', { accept: 'application/json, text/event-stream' }), `:\ndata: a\n\n${END}`)
+  t.equal(await body('/', { accept: '*/*' }), ':\ndata: a\n\n')
+  t.equal(await body('/', {}), ':\ndata: a\n\n')
+  t.equal(await body('/', asEventSource, 'POST'), ':\ndata: a\n\n')
+  t.equal(await body('/again', asEventSource), ':\ndata: a\n\n')
+  t.equal(await body('/empty', asEventSource), `:\n${END}`)
+
+  runs = 0
+  const back = { ...asEventSource, 'last-event-id': '~end' }
+  for (const request of [{ url: '/', headers: back }, { url: '/?lastEventId=~end', headers: asEventSource }]) {
+    const response = await app.inject(request)
+    t.equal(response.statusCode, 204)
+    t.equal(response.body, '')
+  }
+  t.equal(runs, 0, 'the handler need not run')
+  t.equal((await app.inject({ url: '/undeclared', headers: back })).statusCode, 204)
+  t.equal(runs, 1, 'without schema.sse or config.sse it does, but its source does not start')
+  t.equal((await app.inject({ url: '/', headers: back, method: 'POST' })).statusCode, 200)
+  t.equal((await app.inject({ url: '/again', headers: back })).statusCode, 200)
+})
+
+t.test('a minimal stream is data lines and a last word', async (t) => {
+  const { app } = await serve(t, (app) => {
+    const events = [{ event: 'x', data: { n: 1 }, id: '1', retry: 100, comment: 'c' }, 'text']
+    app.get('/', (_request, reply) => reply.sse(events, { minimal: true, done: '[DONE]' }))
+    app.get('/silent', (_request, reply) => reply.sse(events, { minimal: true }))
+    app.get('/idle', (_request, reply) => reply.sse(async function * () { yield 'a'; await delay(30) }, { minimal: true, heartbeat: 5 }))
+    app.get('/fails', (_request, reply) => reply.sse(function * () { yield 'a'; throw new Error('secret') }, { minimal: true, done: '[DONE]' }))
+  }, { retry: 500 })
+  t.equal((await app.inject({ url: '/', headers: asEventSource })).body, 'data: {"n":1}\n\ndata: text\n\ndata: [DONE]\n\n')
+  t.equal((await app.inject({ url: '/silent', headers: asEventSource })).body, 'data: {"n":1}\n\ndata: text\n\n')
+  t.equal((await app.inject({ url: '/idle', headers: asEventSource })).body, 'data: a\n\n')
+  t.equal((await app.inject('/fails')).body, 'data: a\n\ndata: {"error":{"message":"The stream failed"}}\n\n')
+  t.equal((await app.inject({ url: '/', headers: { ...asEventSource, 'last-event-id': '~end' } })).statusCode, 200)
+})
+
+t.test('onError decides what the client is told', async (t) => {
+  const asked: unknown[] = []
+  const answers: unknown[] = [undefined, 'try later', { why: 7, retryable: true }, 1n, new Error('onError itself')]
+  const { app } = await serve(t, (app) => {
+    answers.forEach((answer, index) => app.get(`/${index}`, { config: { sse: { onError: (error, request) => { asked.push([(error as Error).message, request.url]); if (answer instanceof Error) throw answer; return answer } } } },
+      (_request, reply) => reply.sse(function * () { yield 'a'; throw new Error('secret') })))
+  })
+  const told = []
+  for (const index of answers.keys()) told.push((await app.inject(`/${index}`)).body.slice(':\ndata: a\n\nevent: sse.error\ndata: '.length).trimEnd())
+  t.strictSame(told, ['{"message":"The stream failed"}', '{"message":"try later"}', '{"why":7,"retryable":true}', '{"message":"The stream failed"}', '{"message":"The stream failed"}'])
+  t.strictSame(asked, answers.map((_, index) => ['secret', `/${index}`]))
+})
+
+t.test('onClose tells once of each stream, with its figures', async (t) => {
+  const served = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse(['ä', 'b']))
+    app.get('/boom', { config: { sse: { onClose: () => { throw new Error('in onClose') } } } }, (_request, reply) => reply.sse(['a']))
+  })
+  await served.app.inject('/')
+  const { request, durationMs, ...rest } = await served.whenClosed()
+  t.equal(request.url, '/')
+  t.ok(durationMs >= 0)
+  t.strictSame(rest, { reason: 'complete', events: 2, bytes: Buffer.byteLength(':\ndata: ä\n\ndata: b\n\n'), error: undefined })
+  t.equal((await served.app.inject('/boom')).body, ':\ndata: a\n\n')
+  t.equal(served.closed.length, 1)
+})
+
+t.test('counts reach the metrics, the diagnostics channels and stats()', async (t) => {
+  const metrics: string[] = []
+  const published: string[] = []
+  const listener = (_fact: unknown, name: string | symbol) => { published.push(String(name)) }
+  const names = ['open', 'close', 'drop', 'refuse']
+  for (const name of names) subscribe(`fastify-typed-sse:${name}`, listener)
+  t.teardown(() => { for (const name of names) unsubscribe(`fastify-typed-sse:${name}`, listener) })
+  const hold = gate()
+  const { app, port } = await serve(t, (app) => {
+    app.get('/', { config: { sse: { maxConnections: 1 } } }, (_request, reply) => reply.sse(async function * () { yield 'abc'; await hold.opened }))
+  }, {
+    metrics: {
+      open: () => { metrics.push('open') },
+      close: ({ reason }) => { metrics.push(`close ${reason}`) },
+      refuse: ({ reason }) => { metrics.push(`refuse ${reason}`); throw new Error('in a metric') }
+    }
+  })
+  const client = await RawSocket.request(port, '/')
+  await client.until('abc')
+  t.match(app.sse.stats(), { open: 1, opened: 1, events: 1, bytes: 13, refused: 0 })
+  await app.inject('/')
+  t.match(app.sse.stats(), { open: 1, refused: 1 })
+  hold.open()
+  await client.until((client) => client.complete)
+  t.match(app.sse.stats(), { open: 0, opened: 1, closed: { complete: 1, client: 0 }, events: 1, bytes: 13 + END.length })
+  t.strictSame(metrics, ['open', 'refuse maxConnections', 'close complete'])
+  t.strictSame(published, ['fastify-typed-sse:open', 'fastify-typed-sse:refuse', 'fastify-typed-sse:close'])
+})
+
+t.test('over a limit an EventSource is told to come back, others get 503, and nobody is evicted', async (t) => {
+  const { app, port } = await serve(t, (app) => {
+    const hold = (_request: unknown, reply: { sse (source: never): unknown }) => reply.sse((async function * () { yield 'in'; await never() }) as never)
+    app.get('/total', { config: { sse: { maxConnections: 2 } } }, hold)
+    app.get('/key', { config: { sse: { maxConnections: { perKey: 1, key: (request) => String((request.query as { user?: string }).user) } } } }, hold)
+    app.get('/plain', hold)
+  }, { retry: 1_000, maxConnections: { total: 5 } })
+  const enter = async (path: string) => { const client = await RawSocket.request(port, path); await client.until('in'); return client }
+
+  const first = await enter('/total')
+  await enter('/total')
+  const browser = await app.inject({ url: '/total', headers: asEventSource })
+  t.equal(browser.statusCode, 200)
+  t.match(browser.body, /^retry: (\d+)\nevent: sse\.bye\ndata: {"reason":"maxConnections"}\n\n$/)
+  t.equal(browser.headers['content-type'], 'text/event-stream; charset=utf-8')
+  const other = await app.inject('/total')
+  t.equal(other.statusCode, 503)
+  t.equal(other.json().code, 'SSE_ERR_TOO_MANY_CONNECTIONS')
+  t.ok(Number(other.headers['retry-after']) >= 1)
+  first.leave()
+  await until(() => app.sse.stats().open < 2)
+  const third = await enter('/total')
+
+  await enter('/key?user=a')
+  t.equal((await app.inject('/key?user=a')).statusCode, 503)
+  const b = await enter('/key?user=b')
+  b.leave()
+  await until(() => app.sse.stats().open < 4)
+  ;(await enter('/key?user=b')).leave()
+
+  for (let n = 0; n < 5; n++) await enter('/plain')
+  t.equal((await app.inject('/plain')).statusCode, 503, "the plugin's own limit counts the routes without one of theirs")
+  t.ok(third.socket.readable)
+})
+
+t.test('a reply can be streamed once', async (t) => {
+  const { app, whenClosed } = await serve(t, (app) => {
+    app.get('/twice', (_request, reply) => { reply.sse(['a']); return reply.sse(['b']) })
+    app.get('/late', (_request, reply) => { reply.send('sent'); return reply.sse(['b']) })
+    app.get('/meanwhile', (_request, reply) => {
+      reply.sse(async function * () { await turn(); await turn(); yield 'a' })
+      reply.send('something else')
+    })
+  })
+  t.equal((await app.inject('/twice')).body, ':\ndata: a\n\n')
+  t.equal((await app.inject('/late')).body, 'sent')
+  t.equal((await app.inject('/meanwhile')).body, 'something else')
+  const { reason, error } = await whenClosed(2)
+  t.equal(reason, 'error')
+  t.match(error, { code: 'SSE_ERR_ALREADY_SENT' })
+})
+
+t.test('HEAD gets the headers, and no source starts', async (t) => {
+  let started = 0
+  const readable = new Readable({ objectMode: true, read () { started++ } })
+  const { app, closed } = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse(function * () { started++; for (;;) yield 'a' }))
+    app.head('/own', (_request, reply) => reply.sse(readable))
+  })
+  for (const url of ['/', '/own']) {
+    const response = await app.inject({ method: 'HEAD', url })
+    t.equal(response.statusCode, 200)
+    t.equal(response.body, '')
+    t.equal(response.headers['content-type'], 'text/event-stream; charset=utf-8')
+    t.notOk('content-length' in response.headers)
+  }
+  t.equal(started, 0)
+  t.ok(readable.destroyed)
+  t.equal(closed.length, 0)
+})
