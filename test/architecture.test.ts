@@ -1,0 +1,76 @@
+// The folders mean something: imports point one way, nothing stands apart, and each file holds one concept.
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+
+const root = resolve(fileURLToPath(import.meta.url), '../..')
+
+/** Lowest first. A file may import from its own layer and from those above it in this list. */
+const LAYERS = [['types'], ['lib/describe', 'lib/errors'], ['lib/wire'], ['lib/options', 'lib/clock', 'lib/metrics'], ['lib/stream'], ['lib/schema'], ['lib/plugin'], ['lib/index']]
+
+const files = ['lib', 'types']
+  .flatMap((folder) => readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((file) => join(folder, file)))
+  .filter((file) => file.endsWith('.ts') && !file.endsWith('.tst.ts'))
+
+const imports = new Map(files.map((file) => [file, importsOf(file)]))
+
+function importsOf (file: string): { target: string, isType: boolean }[] {
+  const text = readFileSync(join(root, file), 'utf8')
+  return [...text.matchAll(/^(?:import|export)\s(type\s)?[^']*?'(\.[^']+)'/gm)].map(([, type, path = '']) => ({
+    target: relative(root, resolve(root, dirname(file), path)).replace(/\.js$/, '.ts'),
+    isType: type !== undefined
+  }))
+}
+
+const layerOf = (file: string) => LAYERS.findIndex((layer) => layer.some((part) => file === `${part}.ts` || file.startsWith(`${part}/`)))
+
+t.test('each file belongs to a layer', async (t) => {
+  t.ok(files.length > 20)
+  t.strictSame(files.filter((file) => layerOf(file) === -1), [])
+})
+
+t.test('imports point down', async (t) => {
+  for (const [file, targets] of imports) {
+    for (const { target } of targets) t.ok(layerOf(target) <= layerOf(file), `${file} imports ${target}`)
+  }
+})
+
+t.test('types emit no code: they are imported as types alone', async (t) => {
+  for (const [file, targets] of imports) {
+    if (file.startsWith('types/')) continue
+    for (const { target, isType } of targets) if (target.startsWith('types/')) t.ok(isType, `${file} imports ${target}`)
+  }
+})
+
+t.test('no file imports itself, by whatever way', async (t) => {
+  for (const file of files) {
+    const reached = new Set<string>()
+    const walk = (from: string) => {
+      for (const { target, isType } of imports.get(from) ?? []) {
+        if (isType || reached.has(target)) continue
+        reached.add(target)
+        walk(target)
+      }
+    }
+    walk(file)
+    t.notOk(reached.has(file), file)
+  }
+})
+
+t.test('the wire is pure: neither Fastify nor streams', async (t) => {
+  for (const file of files.filter((file) => file.startsWith('lib/wire/'))) {
+    t.notMatch(readFileSync(join(root, file), 'utf8'), /from '(?:fastify|node:)/, file)
+  }
+})
+
+t.test('every file is reached from the entry, so that coverage counts it', async (t) => {
+  const reached = new Set<string>()
+  const walk = (file: string) => {
+    if (reached.has(file)) return
+    reached.add(file)
+    for (const { target } of imports.get(file) ?? []) walk(target)
+  }
+  walk('lib/index.ts')
+  t.strictSame(files.filter((file) => !reached.has(file)), [])
+})
