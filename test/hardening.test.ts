@@ -113,7 +113,7 @@ t.test('2,000 clients that come and go leave nothing behind', async (t) => {
   let expected = 0
   const comeAndGo = async (times: number) => {
     for (let left = times; left > 0; left -= 100) {
-      const clients = await Promise.all(Array.from({ length: 100 }, () => RawSocket.request(served.port, '/')))
+      const clients = await Promise.all(Array.from({ length: 100 }, () => RawSocket.request(served.base, '/')))
       await Promise.all(clients.map((client) => client.until('hello')))
       for (const client of clients) client.leave()
       expected += 100
@@ -143,7 +143,7 @@ t.test('close() with 1,000 open streams returns in time, and each is told', asyn
   const served = await serve(t, (app) => {
     app.get('/', (_request, reply) => reply.sse(async function * () { yield 'hello'; await new Promise(() => {}) }))
   }, { shutdown: { spread: 700 } })
-  const clients = await Promise.all(Array.from({ length: 1_000 }, () => RawSocket.request(served.port, '/')))
+  const clients = await Promise.all(Array.from({ length: 1_000 }, () => RawSocket.request(served.base, '/')))
   await Promise.all(clients.map((client) => client.until('hello')))
   const start = performance.now()
   await served.app.close()
@@ -163,11 +163,11 @@ t.test('close() does not wait for those who do not read, nor for those who wait 
     app.get('/peek', (_request, reply) => reply.sse(async function * () { await new Promise(() => {}); yield 'never' }, { openAfter: Infinity }))
     app.get('/hook', { onSend: async () => { await new Promise(() => {}) } }, (_request, reply) => reply.sse(['a']))
   })
-  const stalled = await RawSocket.request(served.port, '/full')
+  const stalled = await RawSocket.request(served.base, '/full')
   stalled.stall()
-  const browser = await RawSocket.request(served.port, '/peek')
-  const other = await RawSocket.request(served.port, '/peek', { headers: {} })
-  const hooked = await RawSocket.request(served.port, '/hook')
+  const browser = await RawSocket.request(served.base, '/peek')
+  const other = await RawSocket.request(served.base, '/peek', { headers: {} })
+  const hooked = await RawSocket.request(served.base, '/hook')
   while (served.app.sse.stats().opened < 4) await turn()
   const start = performance.now()
   await served.app.close()
@@ -188,7 +188,7 @@ t.test('a stream that is asked for while the server closes is turned away', asyn
       return reply.sse(() => { throw new Error('must not start') })
     })
   })
-  const client = await RawSocket.request(served.port, '/')
+  const client = await RawSocket.request(served.base, '/')
   await new Promise<void>((resolve) => served.app.server.once('request', () => resolve()))
   const closing = served.app.close()
   await turn()
@@ -218,11 +218,11 @@ t.test('a forged event reaches nobody, whatever field it comes in', async (t) =>
 })
 
 t.test('a hostile Last-Event-ID is undefined to the source, and breaks nothing', async (t) => {
-  const { port } = await serve(t, (app) => {
+  const { base } = await serve(t, (app) => {
     app.get('/', (_request, reply) => reply.sse(({ lastEventId }) => [{ data: lastEventId ?? null }]))
   })
   for (const [header, seen] of [['x'.repeat(1024), 'x'.repeat(1024)], ['x'.repeat(1025), null], ['a\tb', null], ['1, 2', '1, 2'], ['../../etc', '../../etc'], ['__proto__', '__proto__']] as const) {
-    const answer = await new Promise<string>((resolve, reject) => http.get({ port, headers: { 'last-event-id': header } }, (response) => {
+    const answer = await new Promise<string>((resolve, reject) => http.get(base, { headers: { 'last-event-id': header } }, (response) => {
       let body = ''
       response.setEncoding('utf8').on('data', (chunk: string) => { body += chunk }).on('end', () => resolve(body))
     }).on('error', reject))

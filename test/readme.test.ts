@@ -127,8 +127,8 @@ const snippets: Record<string, Exercise> = {
         for await (const chunk of body ?? []) yield * Buffer.from(chunk).toString().trimEnd().split('\\n')
       }`,
     async holds (app, t, { log }) {
-      const port = new URL(await app.listen({ port: 0 })).port
-      const client = await RawSocket.request(Number(port), '/mirror')
+      const base = await app.listen({ port: 0, host: '127.0.0.1' })
+      const client = await RawSocket.request(base, '/mirror')
       await client.until('data: a\n\ndata: b\n\n')
       client.leave()
       while (app.sse.stats().open > 0) await delay(1)

@@ -31,7 +31,7 @@ const clients: Record<string, (url: string) => Client> = {
 for (const [name, connect] of Object.entries(clients)) {
   t.test(`${name}, cut at every byte of the answer, gets each event once and stops`, async (t) => {
     const served = await threeEvents(t)
-    const whole = await RawSocket.request(served.port, '/', { headers: { accept: 'text/event-stream', connection: 'close' } })
+    const whole = await RawSocket.request(served.base, '/', { headers: { accept: 'text/event-stream', connection: 'close' } })
     await whole.ended()
     const length = whole.socket.bytesRead
     t.ok(length > 300, `${length} bytes`)
@@ -53,7 +53,7 @@ for (const [name, connect] of Object.entries(clients)) {
 
 t.test('the position that comes back is the last event that was whole', async (t) => {
   const served = await threeEvents(t)
-  const probe = await RawSocket.request(served.port, '/')
+  const probe = await RawSocket.request(served.base, '/')
   await probe.until('id: ~end')
   const whole = probe.head.length + 4
   const { url, requests } = await cuttingProxy(t, served.port, whole + 90) // within the third event

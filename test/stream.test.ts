@@ -100,7 +100,7 @@ t.test('when openAfter has passed the stream opens without an event, and a failu
       throw new Error('secret')
     }))
   }, { openAfter: 10 })
-  const client = await RawSocket.request(served.port, '/')
+  const client = await RawSocket.request(served.base, '/')
   await client.until(':\n')
   t.equal(client.status, 200)
   t.match(client.head, /\r\ncontent-type: text\/event-stream; charset=utf-8\r\n/)
@@ -116,13 +116,13 @@ t.test('openAfter: 0 opens at once, openAfter: Infinity waits as long as it take
   const go = gate()
 
   const source = async function * () { await go.opened; throw new Error('late') }
-  const { port, app } = await serve(t, (app) => {
+  const { base, app } = await serve(t, (app) => {
     app.get('/now', (_request, reply) => reply.sse(source, { openAfter: 0 }))
     app.get('/wait', (_request, reply) => reply.sse(source, { openAfter: Infinity }))
     app.get('/sync', (_request, reply) => reply.sse(['a'], { openAfter: 0 }))
   })
-  const now = await RawSocket.request(port, '/now')
-  const wait = await RawSocket.request(port, '/wait')
+  const now = await RawSocket.request(base, '/now')
+  const wait = await RawSocket.request(base, '/wait')
   await now.until(':\n')
   t.equal(wait.head, '')
   go.open()
@@ -176,7 +176,7 @@ t.test('a source gets the position, the request, and a signal that aborts at the
 })
 
 t.test('events of one turn go out in one write', async (t) => {
-  const { port } = await serve(t, (app) => {
+  const { base } = await serve(t, (app) => {
     app.get('/', (_request, reply) => reply.sse(async function * () {
       yield 'first'
       await turn()
@@ -186,7 +186,7 @@ t.test('events of one turn go out in one write', async (t) => {
       await never()
     }))
   })
-  const client = await RawSocket.request(port, '/')
+  const client = await RawSocket.request(base, '/')
   await client.until('last')
   t.strictSame(client.chunks, [
     ':\ndata: first\n\n',
@@ -199,12 +199,12 @@ t.test('events of one turn go out in one write', async (t) => {
 t.test('a source that is always ready is written in pieces of 16 KiB, each with whole events', async (t) => {
   for (const kind of ['async', 'sync']) {
     const item = { data: 'x'.repeat(1000) }
-    const { port } = await serve(t, (app) => {
+    const { base } = await serve(t, (app) => {
       app.get('/', (_request, reply) => reply.sse(kind === 'sync'
         ? function * () { for (let n = 0; n < 100; n++) yield item }
         : async function * () { for (let n = 0; n < 100; n++) yield item }))
     })
-    const client = await RawSocket.request(port, '/', { headers: {} })
+    const client = await RawSocket.request(base, '/', { headers: {} })
     await client.until((client) => client.complete)
     t.equal(client.body.length, 2 + 100 * 1010)
     for (const chunk of client.chunks) {
@@ -217,7 +217,7 @@ t.test('a source that is always ready is written in pieces of 16 KiB, each with 
 
 t.test('a comment keeps an idle connection alive, and only an idle one', async (t) => {
   const go = gate()
-  const { port } = await serve(t, (app) => {
+  const { base } = await serve(t, (app) => {
     app.get('/', (_request, reply) => reply.sse(async function * () {
       yield 'a'
       await go.opened
@@ -232,14 +232,14 @@ t.test('a comment keeps an idle connection alive, and only an idle one', async (
     }, { heartbeat: 1000 }))
     app.get('/off', (_request, reply) => reply.sse(async function * ({ signal }) { yield 'a'; await delay(60, undefined, { signal }) }, { heartbeat: false }))
   })
-  const client = await RawSocket.request(port, '/')
+  const client = await RawSocket.request(base, '/')
   await client.until(':\n:\n:\n')
   go.open()
   await client.until('data: b\n\n:\n:\n')
   t.match(client.body, /^:\ndata: a\n\n(:\n){3,}data: b\n\n(:\n){2,}$/)
   client.leave()
   for (const path of ['/busy', '/off']) {
-    const other = await RawSocket.request(port, path, { headers: {} })
+    const other = await RawSocket.request(base, path, { headers: {} })
     await other.until((client) => client.complete)
     t.notMatch(other.body.slice(':\n'.length), ':\n', path)
   }
@@ -255,7 +255,7 @@ t.test('a reader that does not read is not read for: the source waits', async (t
       }
     }, { heartbeat: 5 }))
   })
-  const client = await RawSocket.request(served.port, '/')
+  const client = await RawSocket.request(served.base, '/')
   client.stall()
   // Pulling goes on until the kernel's buffers are full; then it must stand still for many turns of the loop.
   for (let still = 0, before = -1; still < 20; before = pulled) {
@@ -289,7 +289,7 @@ for (const [state, source] of Object.entries(states)) {
         return source(context, ended.open)
       }, { openAfter: 5_000 }))
     })
-    const client = await RawSocket.request(served.port, '/')
+    const client = await RawSocket.request(served.base, '/')
     await started.opened
     if (state !== 'has given nothing yet') await client.until((client) => client.head !== '')
     if (state === 'waits for drain') {
@@ -310,11 +310,11 @@ t.test('a source that hears nothing keeps neither the connection nor the close',
   const served = await serve(t, (app) => {
     app.get('/', (_request, reply) => reply.sse(async function * () { yield 'a'; await never() }))
   })
-  const client = await RawSocket.request(served.port, '/')
+  const client = await RawSocket.request(served.base, '/')
   await client.until('data: a')
   client.leave()
   t.equal((await served.whenClosed()).reason, 'client')
-  const other = await RawSocket.request(served.port, '/')
+  const other = await RawSocket.request(served.base, '/')
   await other.until('data: a')
   await served.app.close()
   t.equal((await served.whenClosed(2)).reason, 'shutdown')
@@ -335,7 +335,7 @@ t.test('return() is called exactly once where a stream is cut, and never where t
     app.get('/rejects', (_request, reply) => reply.sse(iterator('rejects', async () => ({ done: false, value: 7 }), { async return () { calls.push('rejects'); throw new Error('z') } }) as never))
     app.get('/nonsense', (_request, reply) => reply.sse(iterator('nonsense', async () => undefined as never) as never))
   })
-  const client = await RawSocket.request(served.port, '/cut')
+  const client = await RawSocket.request(served.base, '/cut')
   await client.until('data: a')
   client.leave()
   await served.whenClosed()
@@ -347,15 +347,15 @@ t.test('silent streams of Node and of the web are let go at once', async (t) => 
   const readable = new Readable({ objectMode: true, read () {} })
   let cancelled = gate()
   const web = new ReadableStream({ cancel () { cancelled.open() } })
-  const { port } = await serve(t, (app) => {
+  const { base } = await serve(t, (app) => {
     app.get('/readable', (_request, reply) => reply.sse(readable))
     app.get('/web', (_request, reply) => reply.sse(web))
   }, { openAfter: 1 })
-  const one = await RawSocket.request(port, '/readable')
+  const one = await RawSocket.request(base, '/readable')
   await one.until(':\n')
   one.leave()
   await once(readable, 'close')
-  const two = await RawSocket.request(port, '/web')
+  const two = await RawSocket.request(base, '/web')
   await two.until(':\n')
   two.leave()
   await cancelled.opened
@@ -369,7 +369,7 @@ t.test('a source that comes too late is let go', async (t) => {
   const served = await serve(t, (app) => {
     app.get('/', (_request, reply) => reply.sse(async () => { await late.opened; return readable }))
   }, { openAfter: 1 })
-  const client = await RawSocket.request(served.port, '/')
+  const client = await RawSocket.request(served.base, '/')
   await client.until(':\n')
   client.leave()
   await served.whenClosed()
@@ -384,13 +384,13 @@ t.test('a reader that takes nothing for stallTimeout is cut, one that is slow is
     app.get('/end', (_request, reply) => reply.sse(function * () { yield 'x'.repeat(20_000_000) }))
     app.get('/patient', (_request, reply) => reply.sse(function * () { for (;;) yield 'x'.repeat(50_000) }, { stallTimeout: 500 }))
   }, { stallTimeout: 120 })
-  const stalled = await RawSocket.request(served.port, '/')
+  const stalled = await RawSocket.request(served.base, '/')
   stalled.stall()
   t.equal((await served.whenClosed()).reason, 'stalled')
   stalled.socket.resume()
   await stalled.ended()
 
-  const lingering = await RawSocket.request(served.port, '/end')
+  const lingering = await RawSocket.request(served.base, '/end')
   lingering.stall()
   t.equal((await served.whenClosed(2)).reason, 'complete')
   const connections = () => new Promise<number>((resolve) => served.app.server.getConnections((_error, count) => resolve(count)))
@@ -400,7 +400,7 @@ t.test('a reader that takes nothing for stallTimeout is cut, one that is slow is
   lingering.leave()
 
   // The kernel lets a writer go on when a good part of its buffer is free, so slow is counted in megabytes here.
-  const slow = await RawSocket.request(served.port, '/patient')
+  const slow = await RawSocket.request(served.base, '/patient')
   const since = Date.now()
   for (let read = 0; Date.now() < since + 1_200; read = slow.socket.bytesRead) {
     slow.stall()
@@ -417,13 +417,13 @@ t.test('maxDuration ends the stream between events, with a hint to come back', a
     app.get('/', (_request, reply) => reply.sse(async function * ({ signal }) { for (;;) { yield 'a'; await delay(1, undefined, { signal }) } }))
     app.get('/minimal', (_request, reply) => reply.sse(async function * ({ signal }) { yield 'a'; await delay(2 ** 30, undefined, { signal }) }, { minimal: true, done: '[DONE]' }))
   }, { maxDuration: 100, openAfter: 50, retry: 2_000 })
-  const client = await RawSocket.request(served.port, '/')
+  const client = await RawSocket.request(served.base, '/')
   await client.until((client) => client.complete)
   t.match(client.body, /^retry: \d+\n(data: a\n\n)+event: sse\.bye\nretry: (1[5-9]|2[0-5])\d\d\ndata: {"reason":"maxDuration"}\n\n$/)
   const { reason, durationMs } = await served.whenClosed()
   t.equal(reason, 'maxDuration')
   t.ok(durationMs >= 79, `not before 80 %: ${durationMs}`)
-  const minimal = await RawSocket.request(served.port, '/minimal')
+  const minimal = await RawSocket.request(served.base, '/minimal')
   await minimal.until((client) => client.complete)
   t.equal(minimal.body, 'data: a\n\n', 'not done, so it does not say so')
 })
@@ -509,7 +509,7 @@ t.test('counts reach the metrics, the diagnostics channels and stats()', async (
   for (const name of names) subscribe(`fastify-typed-sse:${name}`, listener)
   t.teardown(() => { for (const name of names) unsubscribe(`fastify-typed-sse:${name}`, listener) })
   const hold = gate()
-  const { app, port } = await serve(t, (app) => {
+  const { app, base } = await serve(t, (app) => {
     app.get('/', { config: { sse: { maxConnections: 1 } } }, (_request, reply) => reply.sse(async function * () { yield 'abc'; await hold.opened }))
   }, {
     metrics: {
@@ -518,7 +518,7 @@ t.test('counts reach the metrics, the diagnostics channels and stats()', async (
       refuse: ({ reason }) => { metrics.push(`refuse ${reason}`); throw new Error('in a metric') }
     }
   })
-  const client = await RawSocket.request(port, '/')
+  const client = await RawSocket.request(base, '/')
   await client.until('abc')
   t.match(app.sse.stats(), { open: 1, opened: 1, events: 1, bytes: 13, refused: 0 })
   await app.inject('/')
@@ -531,13 +531,13 @@ t.test('counts reach the metrics, the diagnostics channels and stats()', async (
 })
 
 t.test('over a limit an EventSource is told to come back, others get 503, and nobody is evicted', async (t) => {
-  const { app, port } = await serve(t, (app) => {
+  const { app, base } = await serve(t, (app) => {
     const hold = (_request: unknown, reply: { sse (source: never): unknown }) => reply.sse((async function * () { yield 'in'; await never() }) as never)
     app.get('/total', { config: { sse: { maxConnections: 2 } } }, hold)
     app.get('/key', { config: { sse: { maxConnections: { perKey: 1, key: (request) => String((request.query as { user?: string }).user) } } } }, hold)
     app.get('/plain', hold)
   }, { retry: 1_000, maxConnections: { total: 5 } })
-  const enter = async (path: string) => { const client = await RawSocket.request(port, path); await client.until('in'); return client }
+  const enter = async (path: string) => { const client = await RawSocket.request(base, path); await client.until('in'); return client }
 
   const first = await enter('/total')
   await enter('/total')

@@ -14,6 +14,13 @@ export function setHeaders (reply: FastifyReply): void {
   }
 }
 
+/** Takes back what `setHeaders` set: what is answered is no stream after all. */
+export function unsetHeaders (reply: FastifyReply): void {
+  for (const [name, value] of RESPONSE_HEADERS) {
+    if (reply.getHeader(name) === value) reply.removeHeader(name)
+  }
+}
+
 /** An EventSource, which reconnects after any end of a 200, and never after another status. */
 export function isEventSource ({ request }: FastifyReply): boolean {
   return request.method === 'GET' && acceptsEventStream(request.headers.accept)

@@ -10,6 +10,7 @@ import type { SseStream, StreamHost } from '../stream/stream.js'
 import { Turns } from '../stream/turns.js'
 import { setHeaders, turnAway } from './answer.js'
 import { Gate } from './gate.js'
+import { release } from './pending.js'
 
 export class Host implements StreamHost {
   readonly clock = new Clock()
@@ -56,6 +57,15 @@ export class Host implements StreamHost {
   dropped ({ reply }: SseStream, err: Error & { event?: string }): void {
     reply.log.warn({ err }, 'event dropped')
     this.#meter.drop(reply.request as FastifyRequest, err.event ?? 'unknown')
+  }
+
+  fail (reply: FastifyReply, error: Error): void {
+    // In a later turn, when an async handler that failed to return the reply has made Fastify send `undefined`, which
+    // must find the reply still reserved.
+    setImmediate(() => {
+      release(reply)
+      if (!reply.sent && !reply.raw.headersSent) reply.send(error)
+    })
   }
 
   turnAway (reply: FastifyReply, options: ResolvedOptions, reason: 'maxConnections' | 'shutdown'): void {

@@ -11,17 +11,22 @@ import { prepareRoutes } from './route.js'
 const CLOSE_GRACE_MS = 1_000
 
 async function sse (app: FastifyInstance, options: SsePluginOptions): Promise<void> {
-  if (app.hasReplyDecorator('sse')) {
-    throw new SSE_ERR_ALREADY_REGISTERED('`reply.sse` exists already: another plugin, such as @fastify/sse, or this one has been registered in this scope. One application can have only one of them')
-  }
+  if (app.hasReplyDecorator('sse')) throw new SSE_ERR_ALREADY_REGISTERED('`reply.sse` exists already in this scope: this plugin, or another that decorates it, has been registered before')
+  refuseOfficial(app)
   const host = new Host(options)
 
   app.decorate('sse', { stats: () => host.stats() })
   app.decorateReply('sse', decorateReply(host))
   prepareRoutes(host, app)
 
+  app.addHook('onReady', async () => refuseOfficial(app)) // it may come later
   // Not onClose, which runs after the server has waited for all connections to end.
   app.addHook('preClose', () => host.shutDown(CLOSE_GRACE_MS))
+}
+
+/** It decorates nothing, but sets `reply.sse` in its own routes, where ours would be gone without a word. */
+function refuseOfficial (app: FastifyInstance): void {
+  if (app.hasPlugin('@fastify/sse')) throw new SSE_ERR_ALREADY_REGISTERED('@fastify/sse is registered in this scope. It sets `reply.sse` too: one application can have only one of the two')
 }
 
 export default fp(sse, { fastify: '>=5.7.3 <6', name: 'fastify-typed-sse' })

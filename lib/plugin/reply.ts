@@ -8,13 +8,14 @@ import { SseStream } from '../stream/stream.js'
 import { readLastEventId } from '../wire/headers.js'
 import { answerEnded, answerHead, isEventSource } from './answer.js'
 import type { Host } from './host.js'
+import { isReserved, reserve } from './pending.js'
 import { hasEnded, routeOf } from './route.js'
 
 export function decorateReply (host: Host) {
   return function sse (this: FastifyReply, source: unknown, given?: SseOptions): FastifyReply {
     const { request } = this
     checkSource(source)
-    if (this.sent || this.raw.headersSent || this.send === sendUnlessEmpty) {
+    if (this.sent || this.raw.headersSent || isReserved(this)) {
       throw new SSE_ERR_ALREADY_SENT('reply.sse() was called on a reply that has been sent already')
     }
     const route = routeOf(host, this)
@@ -38,7 +39,7 @@ export function decorateReply (host: Host) {
       return this
     }
 
-    this.send = sendUnlessEmpty
+    reserve(this)
     // @fastify/compress leaves a response alone where its request has this header; a route's `compress: false`
     // reaches it only where it was registered after this plugin.
     request.raw.headers['x-no-compression'] ??= '1'
@@ -48,13 +49,4 @@ export function decorateReply (host: Host) {
     stream.start(source)
     return this
   }
-}
-
-/**
- * An async handler that neither returns nor awaits `reply.sse()` makes Fastify send `undefined`, which would be an
- * empty 200 in place of the stream. There is nothing in it to send.
- */
-function sendUnlessEmpty (this: FastifyReply, payload?: unknown): FastifyReply {
-  if (payload === undefined) return this
-  return Object.getPrototypeOf(this).send.call(this, payload)
 }

@@ -36,6 +36,8 @@ export interface StreamHost {
   dropped (stream: SseStream, error: Error): void
   /** At commit, and not before: an error's answer has none of them. */
   setHeaders (reply: FastifyReply): void
+  /** The answer where the first event failed. */
+  fail (reply: FastifyReply, error: Error): void
   /** The answer to a newcomer, for a stream that never opened. */
   turnAway (reply: FastifyReply, options: ResolvedOptions, reason: 'shutdown'): void
 }
@@ -408,7 +410,7 @@ export class SseStream extends Readable implements Sleeper, TurnTaker {
     const { raw } = this.reply
     raw.off('drain', this.#onDrain)
     this.#lookAt = Infinity
-    if (this.#phase !== 'flowing' && raw.writableEnded) this.#close('error', new SSE_ERR_ALREADY_SENT('Another response was sent in place of the event stream'))
+    if (raw.writableEnded) this.#close('error', new SSE_ERR_ALREADY_SENT('Another response was sent in place of the event stream'))
     else this.#close('client')
     this.#host.clock.cancel(this)
     this.#host.gone(this)
@@ -470,9 +472,9 @@ export class SseStream extends Readable implements Sleeper, TurnTaker {
 
   #answerUnopened (reason: CloseReason, error: unknown): void {
     const { reply } = this
-    if (reply.sent || reply.raw.headersSent || reply.raw.destroyed) return
+    if (reason === 'client' || reply.sent || reply.raw.headersSent) return
     if (reason === 'shutdown') this.#host.turnAway(reply, this.options, 'shutdown')
-    else if (reason === 'error') reply.send(error instanceof Error ? error : new SSE_ERR_SOURCE_FAILED('The source threw what is not an Error', { cause: error }))
+    else this.#host.fail(reply, error instanceof Error ? error : new SSE_ERR_SOURCE_FAILED('The source threw what is not an Error', { cause: error }))
   }
 
   // An iterator that waits for something does not hear return() before that something comes, so it is not

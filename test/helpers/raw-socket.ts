@@ -27,18 +27,30 @@ export class RawSocket {
     })
   }
 
-  /** Sends a request; `accept: text/event-stream`, as an EventSource does, unless other headers are given. */
-  static async request (port: number, path: string, { method = 'GET', headers = { accept: 'text/event-stream' }, body = '' }: Asked = {}): Promise<RawSocket> {
-    const socket = net.connect(port, '127.0.0.1')
+  /** Connects and asks. */
+  static async request (base: string, path: string, asked?: Asked): Promise<RawSocket> {
+    const { hostname, port } = new URL(base)
+    const socket = net.connect(Number(port), hostname)
     await once(socket, 'connect')
+    const client = new RawSocket(socket)
+    client.ask(path, asked)
+    return client
+  }
+
+  /** Sends a request; `accept: text/event-stream`, as an EventSource does, unless other headers are given. */
+  ask (path: string, { method = 'GET', headers = { accept: 'text/event-stream' }, body = '' }: Asked = {}): void {
     const lines = Object.entries({ host: 'test', ...(body === '' ? {} : { 'content-length': String(Buffer.byteLength(body)) }), ...headers })
-    socket.write(`${method} ${path} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n${body}`)
-    return new RawSocket(socket)
+    this.socket.write(`${method} ${path} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n${body}`)
   }
 
   get #bytes (): Buffer {
     if (this.#parts.length > 1) this.#parts = [Buffer.concat(this.#parts)]
     return this.#parts[0] ?? Buffer.alloc(0)
+  }
+
+  /** All that has come, heads and chunk sizes too. */
+  get text (): string {
+    return this.#bytes.toString()
   }
 
   get head (): string {
@@ -91,5 +103,10 @@ export class RawSocket {
 
   leave (): void {
     this.socket.destroy()
+  }
+
+  /** Leaves with a RST in place of a FIN. */
+  reset (): void {
+    this.socket.resetAndDestroy()
   }
 }
