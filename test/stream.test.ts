@@ -395,6 +395,7 @@ t.test('a reader that takes nothing for stallTimeout is cut, one that is slow is
   t.equal((await served.whenClosed(2)).reason, 'complete')
   const connections = () => new Promise<number>((resolve) => served.app.server.getConnections((_error, count) => resolve(count)))
   t.equal(await connections(), 1)
+  t.match(served.app.sse.stats(), { open: 0, closed: { stalled: 1, complete: 1 } })
   // Its source is done, but its bytes wait: it is cut all the same.
   await until(async () => await connections() === 0)
   lingering.leave()
@@ -535,6 +536,7 @@ t.test('over a limit an EventSource is told to come back, others get 503, and no
     const hold = (_request: unknown, reply: { sse (source: never): unknown }) => reply.sse((async function * () { yield 'in'; await never() }) as never)
     app.get('/total', { config: { sse: { maxConnections: 2 } } }, hold)
     app.get('/key', { config: { sse: { maxConnections: { perKey: 1, key: (request) => String((request.query as { user?: string }).user) } } } }, hold)
+    app.get('/two', { config: { sse: { maxConnections: { perKey: 2 } } } }, hold)
     app.get('/plain', hold)
   }, { retry: 1_000, maxConnections: { total: 5 } })
   const enter = async (path: string) => { const client = await RawSocket.request(base, path); await client.until('in'); return client }
@@ -559,6 +561,15 @@ t.test('over a limit an EventSource is told to come back, others get 503, and no
   b.leave()
   await until(() => app.sse.stats().open < 4)
   ;(await enter('/key?user=b')).leave()
+  await until(() => app.sse.stats().open < 4)
+
+  const twice = await enter('/two')
+  await enter('/two')
+  t.equal((await app.inject('/two')).statusCode, 503)
+  twice.leave()
+  await until(() => app.sse.stats().open < 5)
+  await enter('/two')
+  t.equal((await app.inject('/two')).statusCode, 503, 'the key is the address by default')
 
   for (let n = 0; n < 5; n++) await enter('/plain')
   t.equal((await app.inject('/plain')).statusCode, 503, "the plugin's own limit counts the routes without one of theirs")
@@ -573,6 +584,16 @@ t.test('a reply can be streamed once', async (t) => {
       reply.sse(async function * () { await turn(); await turn(); yield 'a' })
       reply.send('something else')
     })
+    app.get('/beside', (_request, reply) => {
+      const other = new Readable({ read () {} })
+      reply.sse(async function * () {
+        await once(other, 'resume')
+        await turn()
+        yield 'a'
+      }, { onClose: () => { other.push('end'); other.push(null) } })
+      other.push('something ')
+      reply.send(other)
+    })
   })
   t.equal((await app.inject('/twice')).body, ':\ndata: a\n\n')
   t.equal((await app.inject('/late')).body, 'sent')
@@ -580,6 +601,7 @@ t.test('a reply can be streamed once', async (t) => {
   const { reason, error } = await whenClosed(2)
   t.equal(reason, 'error')
   t.match(error, { code: 'SSE_ERR_ALREADY_SENT' })
+  t.equal((await app.inject('/beside')).body, 'something end')
 })
 
 t.test('HEAD gets the headers, and no source starts', async (t) => {

@@ -1,6 +1,7 @@
 // The bytes: what may stand in a field, what a frame looks like, and that parsers get back what went in.
 import fc from 'fast-check'
 import t from 'tap'
+import { describe } from '../lib/describe.js'
 import { DEFAULTS } from '../lib/options.js'
 import { PlainEncoder } from '../lib/schema/encoder.js'
 import { controlFrame, END_FRAME, escapeJson, HEARTBEAT, prelude } from '../lib/wire/encode.js'
@@ -75,6 +76,11 @@ t.test('what is not an event throws, and says what one looks like', async (t) =>
   t.throws(() => encode(Buffer.from('a')), { code: 'SSE_ERR_INVALID_EVENT', message: 'Expected an event to have `data` or `text`, got an instance of Buffer with neither. Read bytes as text first: a chunk may end inside a character' })
   t.throws(() => encode({ data: 1, text: 'a' }), { code: 'SSE_ERR_INVALID_EVENT', message: 'Expected an event to have `data` or `text`, got both' })
   for (const item of [7, null, undefined, true, () => {}]) t.throws(() => encode(item), { code: 'SSE_ERR_INVALID_EVENT' })
+})
+
+t.test('what was found is described, in short', async (t) => {
+  const cases: Array<[unknown, string]> = [['a', '"a" (string)'], ['x'.repeat(41), 'a string of 41 characters'], [7, '`7` (number)'], [null, '`null`'], [undefined, '`undefined`'], [[], 'an array'], [{}, 'an object'], [Object.create(null), 'an object'], [new Map(), 'an instance of Map'], [() => {}, 'a function'], [Symbol('s'), 'a symbol'], [1n, 'a bigint']]
+  for (const [value, text] of cases) t.equal(describe(value), text)
 })
 
 t.test('an error names the kind of what it found, and holds no payload', async (t) => {

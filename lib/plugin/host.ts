@@ -6,7 +6,7 @@ import type { SseClosed } from '../../types/stream.js'
 import { Clock } from '../clock.js'
 import { guard, Meter } from '../metrics.js'
 import { resolvePluginOptions, type ResolvedOptions } from '../options.js'
-import type { SseStream, StreamHost } from '../stream/stream.js'
+import type { Mismatch, SseStream, StreamHost } from '../stream/stream.js'
 import { Turns } from '../stream/turns.js'
 import { setHeaders, turnAway } from './answer.js'
 import { Gate } from './gate.js'
@@ -43,7 +43,8 @@ export class Host implements StreamHost {
 
   closed (stream: SseStream, fact: SseClosed): void {
     this.#open--
-    this.#streams.get(stream)?.()
+    const leave = this.#streams.get(stream) as () => void // a stream closes before it is gone
+    leave()
     const { onClose } = stream.options
     if (onClose !== undefined) guard(fact.request, () => onClose(fact))
     this.#meter.close(fact)
@@ -54,9 +55,9 @@ export class Host implements StreamHost {
     if (this.#streams.size === 0) this.#whenEmpty()
   }
 
-  dropped ({ reply }: SseStream, err: Error & { event?: string }): void {
+  dropped ({ reply }: SseStream, err: Mismatch): void {
     reply.log.warn({ err }, 'event dropped')
-    this.#meter.drop(reply.request as FastifyRequest, err.event ?? 'unknown')
+    this.#meter.drop(reply.request as FastifyRequest, err.event)
   }
 
   fail (reply: FastifyReply, error: Error): void {

@@ -1,6 +1,7 @@
 // What a route does with one of its events: check the payload, write it. Made once for each route.
 import { Kind, type TSchema } from '@sinclair/typebox'
 import { TypeCompiler, type TypeCheck } from '@sinclair/typebox/compiler'
+import type { ValueError } from '@sinclair/typebox/errors'
 import { describe } from '../describe.js'
 import { SSE_ERR_INVALID_DATA, SSE_ERR_INVALID_SCHEMA } from '../errors.js'
 import { eventLine } from '../wire/encode.js'
@@ -70,14 +71,17 @@ function compileEvent (name: string, given: unknown, shared: Readonly<Record<str
     name,
     line: eventLine(name),
     isText: schema[Kind] === 'String' && schema.contentMediaType === 'text/plain',
-    check: (data) => { if (!checker.Check(data)) throw mismatch(name, checker, data) },
+    check: (data) => { if (!checker.Check(data)) throw mismatchOf(name, checker, data) },
     stringify: compileSerializer(schema, references)
   }
 }
 
-function mismatch (name: string, checker: TypeCheck<TSchema>, data: unknown): Error {
-  const first = checker.Errors(data).First()
-  const path = first?.path || '/'
-  const error = new SSE_ERR_INVALID_DATA(`Event \`${name}\` does not match its schema at ${path}: ${first?.message ?? 'not valid'}`)
-  return Object.assign(error, { event: name, path })
+function mismatchOf (event: string, checker: TypeCheck<TSchema>, data: unknown): Error {
+  const { path, message } = checker.Errors(data).First() as ValueError // Check has failed, so there is one
+  return invalidData(event, path === '' ? '/' : path, message)
+}
+
+/** @param path JSON Pointer to what does not match */
+export function invalidData (event: string, path: string, message: string): Error {
+  return Object.assign(new SSE_ERR_INVALID_DATA(`Event \`${event}\` does not match its schema at ${path}: ${message}`), { event, path })
 }

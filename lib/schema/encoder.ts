@@ -2,11 +2,11 @@
 import { describe } from '../describe.js'
 import { SSE_ERR_INVALID_DATA, SSE_ERR_UNKNOWN_EVENT } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
-import type { Encoder } from '../stream/stream.js'
+import type { Encoder, Mismatch } from '../stream/stream.js'
 import { encodeFrame, escapeJson, eventLine, toJson } from '../wire/encode.js'
 import { checkEventName, checkId, checkRetry, commentLines, textLines } from '../wire/field.js'
 import { anyEvents, buildEvents } from './builder.js'
-import type { CompiledEvent, CompiledEvents } from './compile.js'
+import { invalidData, type CompiledEvent, type CompiledEvents } from './compile.js'
 import { readItem, type Item } from './item.js'
 
 /** `minimal` streams carry data alone, but what is left out is checked all the same. */
@@ -29,7 +29,7 @@ export class PlainEncoder implements Encoder {
     return toFrame(line, data, item, options)
   }
 
-  isMismatch (_error: unknown): _error is Error {
+  isMismatch (_error: unknown): _error is Mismatch {
     return false
   }
 }
@@ -59,7 +59,7 @@ export class SchemaEncoder implements Encoder {
     return toFrame(item.event === undefined || item.event === '' ? '' : event.line, data, item, options)
   }
 
-  isMismatch (error: unknown): error is Error {
+  isMismatch (error: unknown): error is Mismatch {
     return error instanceof SSE_ERR_INVALID_DATA || error instanceof SSE_ERR_UNKNOWN_EVENT
   }
 }
@@ -70,7 +70,7 @@ function encodeData (event: CompiledEvent, item: Item): string {
     event.check(text)
     return textLines(text)
   }
-  if (item.text !== undefined) throw new SSE_ERR_INVALID_DATA(`Event \`${event.name}\` is sent as JSON, give it \`data\`. Text is for events whose schema is Type.String({ contentMediaType: 'text/plain' })`)
+  if (item.text !== undefined) throw invalidData(event.name, '/', "it is sent as JSON, so give it `data`. Text is for events whose schema is Type.String({ contentMediaType: 'text/plain' })")
   if (item.data !== undefined) event.check(item.data) // toJson has the better message for undefined
   return `data: ${toJson(item.data, event.stringify)}\n`
 }

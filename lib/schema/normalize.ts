@@ -104,10 +104,9 @@ function formatOf (format: string, path: string): string {
   return PREFIX + format
 }
 
-function toCheck (format: unknown): ((value: string) => boolean) | undefined {
+function toCheck (format: unknown): (value: string) => boolean {
   if (format instanceof RegExp) return (value) => format.test(value)
   if (typeof format === 'function') return format as (value: string) => boolean // ajv-formats: a RegExp, a function, or an object with one
-  if (format === true) return () => true
-  if (typeof format === 'object' && format !== null && 'validate' in format) return toCheck(format.validate)
-  return undefined
+  if (typeof format === 'object' && format !== null && 'validate' in format && !('type' in format)) return toCheck(format.validate)
+  return () => true // `password`, and formats of numbers: for strings they are notes to the reader
 }

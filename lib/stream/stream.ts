@@ -33,7 +33,7 @@ export interface StreamHost {
   /** The connection is over too, which may be later: a slow reader still reads. Called once. */
   gone (stream: SseStream): void
   /** An event was left out. */
-  dropped (stream: SseStream, error: Error): void
+  dropped (stream: SseStream, error: Mismatch): void
   /** At commit, and not before: an error's answer has none of them. */
   setHeaders (reply: FastifyReply): void
   /** The answer where the first event failed. */
@@ -47,8 +47,11 @@ export interface Encoder<Events = unknown> {
   readonly events: Events
   encode (item: unknown, options: ResolvedOptions): string
   /** Whether an error of `encode` says that an event does not match its schema. */
-  isMismatch (error: unknown): error is Error
+  isMismatch (error: unknown): error is Mismatch
 }
+
+/** An error that names its event. */
+export type Mismatch = Error & { event: string }
 
 type Phase =
   | 'opening' // the first event is awaited; nothing is sent
