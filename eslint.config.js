@@ -1,6 +1,8 @@
+import globals from 'globals'
 import neostandard from 'neostandard'
 
 export default [
   ...neostandard({ ts: true, ignores: ['dist', '.tap'] }),
+  { files: ['examples/*/public/**'], languageOptions: { globals: globals.browser } },
   { rules: { 'no-void': ['error', { allowAsStatement: true }] } }
 ]

@@ -1,29 +1,30 @@
 // Every error this package throws, in one table. A message names the thing, what was expected and
 // what was found; it never holds a payload, because payloads are secrets. docs/errors.md has the cures.
-import createError from '@fastify/error'
+import createError, { type FastifyErrorConstructor } from '@fastify/error'
 
 // The prefix is our own: `instanceof` of @fastify/error goes by code, so a code shared with another
-// plugin would match that plugin's errors as well.
+// plugin would match that plugin's errors as well. The types are written out, since what tsc would infer refers to
+// @fastify/error in a way that needs esModuleInterop.
 
 // At registration
-export const SSE_ERR_INVALID_OPTION = createError('SSE_ERR_INVALID_OPTION', '%s', 500, TypeError)
-export const SSE_ERR_INVALID_SCHEMA = createError('SSE_ERR_INVALID_SCHEMA', '%s', 500, TypeError)
-export const SSE_ERR_ALREADY_REGISTERED = createError('SSE_ERR_ALREADY_REGISTERED', '%s')
+export const SSE_ERR_INVALID_OPTION: FastifyErrorConstructor = createError('SSE_ERR_INVALID_OPTION', '%s', 500, TypeError)
+export const SSE_ERR_INVALID_SCHEMA: FastifyErrorConstructor = createError('SSE_ERR_INVALID_SCHEMA', '%s', 500, TypeError)
+export const SSE_ERR_ALREADY_REGISTERED: FastifyErrorConstructor = createError('SSE_ERR_ALREADY_REGISTERED', '%s')
 
 // At reply.sse()
-export const SSE_ERR_INVALID_SOURCE = createError('SSE_ERR_INVALID_SOURCE', '%s', 500, TypeError)
-export const SSE_ERR_ALREADY_SENT = createError('SSE_ERR_ALREADY_SENT', '%s')
+export const SSE_ERR_INVALID_SOURCE: FastifyErrorConstructor = createError('SSE_ERR_INVALID_SOURCE', '%s', 500, TypeError)
+export const SSE_ERR_ALREADY_SENT: FastifyErrorConstructor = createError('SSE_ERR_ALREADY_SENT', '%s')
 
 // At a yield
-export const SSE_ERR_INVALID_EVENT = createError('SSE_ERR_INVALID_EVENT', '%s', 500, TypeError)
-export const SSE_ERR_INVALID_FIELD = createError('SSE_ERR_INVALID_FIELD', '%s', 500, TypeError)
-export const SSE_ERR_UNKNOWN_EVENT = createError('SSE_ERR_UNKNOWN_EVENT', '%s', 500, TypeError)
-export const SSE_ERR_INVALID_DATA = createError('SSE_ERR_INVALID_DATA', '%s', 500, TypeError)
-export const SSE_ERR_NOT_SERIALIZABLE = createError('SSE_ERR_NOT_SERIALIZABLE', '%s', 500, TypeError)
+export const SSE_ERR_INVALID_EVENT: FastifyErrorConstructor = createError('SSE_ERR_INVALID_EVENT', '%s', 500, TypeError)
+export const SSE_ERR_INVALID_FIELD: FastifyErrorConstructor = createError('SSE_ERR_INVALID_FIELD', '%s', 500, TypeError)
+export const SSE_ERR_UNKNOWN_EVENT: FastifyErrorConstructor = createError('SSE_ERR_UNKNOWN_EVENT', '%s', 500, TypeError)
+export const SSE_ERR_INVALID_DATA: FastifyErrorConstructor = createError('SSE_ERR_INVALID_DATA', '%s', 500, TypeError)
+export const SSE_ERR_NOT_SERIALIZABLE: FastifyErrorConstructor = createError('SSE_ERR_NOT_SERIALIZABLE', '%s', 500, TypeError)
 
 // From the source
-export const SSE_ERR_SOURCE_FAILED = createError('SSE_ERR_SOURCE_FAILED', '%s')
+export const SSE_ERR_SOURCE_FAILED: FastifyErrorConstructor = createError('SSE_ERR_SOURCE_FAILED', '%s')
 
 // For the client
-export const SSE_ERR_TOO_MANY_CONNECTIONS = createError('SSE_ERR_TOO_MANY_CONNECTIONS', 'Too many open event streams', 503)
-export const SSE_ERR_CLOSING = createError('SSE_ERR_CLOSING', 'The server is shutting down', 503)
+export const SSE_ERR_TOO_MANY_CONNECTIONS: FastifyErrorConstructor = createError('SSE_ERR_TOO_MANY_CONNECTIONS', 'Too many open event streams', 503)
+export const SSE_ERR_CLOSING: FastifyErrorConstructor = createError('SSE_ERR_CLOSING', 'The server is shutting down', 503)

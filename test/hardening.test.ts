@@ -6,6 +6,7 @@ import v8 from 'node:v8'
 import vm from 'node:vm'
 import t from 'tap'
 import { Type } from '@sinclair/typebox'
+import { SseStream } from '../lib/stream/stream.js'
 import { RawSocket } from './helpers/raw-socket.js'
 import { serve } from './helpers/serve.js'
 
@@ -125,6 +126,7 @@ t.test('2,000 clients that come and go leave nothing behind', async (t) => {
     collectGarbage()
     return process.memoryUsage().heapUsed
   }
+  const streams = () => v8.queryObjects(SseStream, { format: 'count' })
   const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout' || kind === 'TCPSocketWrap').length
   await comeAndGo(500) // code is compiled, pools are filled
   const held = timers()
@@ -135,8 +137,9 @@ t.test('2,000 clients that come and go leave nothing behind', async (t) => {
   t.equal(served.app.sse.stats().open, 0)
   t.ok(timers() <= held, `${timers()} timers and sockets, ${held} before`)
   t.strictSame(served.app.server.eventNames().map((name) => served.app.server.listenerCount(name)), listeners)
+  t.ok(streams() < 10, `${streams()} streams in the heap`) // Node itself keeps its last few responses
   // One stream that is kept weighs 10 KiB and more, so 2,000 would be 20 MiB.
-  t.ok(after - before < 2_000_000, `${Math.round((after - before) / 1024)} KiB of heap more`)
+  t.ok(after - before < 5_000_000, `${Math.round((after - before) / 1024)} KiB of heap more`)
 })
 
 t.test('close() with 1,000 open streams returns in time, and each is told', async (t) => {

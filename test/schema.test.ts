@@ -65,6 +65,10 @@ t.test('what matches its schema comes through whole', async (t) => {
     'a module': [Type.Module({ P: Type.Object({ x: Type.Integer() }), L: Type.Array(Type.Ref('P')) }).Import('L'), [{ x: 1 }]],
     'names that need quotes': [Type.Object({ 'a"b': Type.Integer(), '\u2028': Type.Integer() }), { 'a"b': 1, '\u2028': 3 }],
     'a recursive type beside itself': [Type.Recursive((This) => Type.Union([Type.String(), Type.Array(This)])), ['a', ['b', []]]],
+    'a recursive type that holds itself at once': [Type.Recursive((This) => Type.Union([Type.String(), Type.Object({ next: Type.Union([This, This]) })])), { next: { next: 'a' } }],
+    'a regular expression': [Type.RegExp(/^a+$/), 'aaa'],
+    'an open record': [Type.Record(Type.String({ pattern: '^a' }), Type.Integer(), { additionalProperties: true }), { a: 1, b: 'x' }],
+    'a schema with an $id, twice': [Type.Object({ a: Type.String({ $id: 'S' }), b: Type.Optional(Type.String({ $id: 'S' })) }), { a: 'x' }],
     'undefined in an array': [Type.Array(Type.Union([Type.Undefined(), Type.Integer()])), [1, undefined], [1, null]],
     'a number that is none in JSON': [Type.Object({ n: Type.Any() }), { n: Infinity }, { n: null }],
     'an open intersection': [Type.Intersect([Type.Object({ a: Type.Integer() })], { unevaluatedProperties: Type.String() }), { a: 1, b: 'x' }],
@@ -107,6 +111,8 @@ t.test('a JSON Schema that nobody made with TypeBox is checked all the same', as
     [{}, { a: 1 }],
     [{ type: 'object' }, {}],
     [{ type: 'array' }, [1, 'x']],
+    [{ type: 'object', properties: { a: { properties: { b: { type: 'boolean' } } } } }, { a: { b: true } }],
+    [{ type: 'array', minItems: 0, maxItems: 0 }, []],
     [{ type: ['string', 'null'] }, null],
     [{ type: 'string', nullable: true, 'x-note': 'n' }, null],
     [{ enum: ['a', 1, null] }, null],
@@ -182,6 +188,10 @@ t.test('an unknown event is told with the known ones', async (t) => {
   t.equal(response.json().message, 'Unknown event "tock" (string). The route\'s schema.sse has `tick`, `done`')
 })
 
+t.test('a route without events can send none', async (t) => {
+  t.match((await stream(t, {}, [{ event: 'tock', data: 1 }])).json().message, /schema\.sse has none$/)
+})
+
 t.test("validate: 'drop' leaves out what does not match, and only that", async (t) => {
   const dropped: string[] = []
   const app = Fastify()
@@ -241,6 +251,7 @@ t.test('the constructors build what can be yielded', async (t) => {
       yield events.log('a\nb')
       yield events.constructor(3)
     }))
+  app.get('/text', { schema: { sse: { message: log } } }, (_request, reply) => reply.sse(function * ({ events }) { yield events.message('a\nb', { id: '1' }) }))
   app.get('/any', (_request, reply) => reply.sse(function * ({ events }) {
     symbol = (events as unknown as Record<symbol, unknown>)[Symbol.iterator]
     yield events.tick!({ n: 1 })
@@ -249,6 +260,7 @@ t.test('the constructors build what can be yielded', async (t) => {
   t.equal((await app.inject('/typed')).body, ':\n: c\nevent: tick\nretry: 100\ndata: 1\nid: 1\n\ndata: 2\n\nevent: log\ndata: a\ndata: b\n\nevent: constructor\ndata: 3\n\n')
   t.strictSame(seen, [{ event: 'tick', data: 1 }, { event: 'tick', data: 1, id: '1', retry: 100, comment: 'c' }, { data: 2 }, { event: 'log', text: 'a\nb' }, ['tick', 'message', 'log', 'constructor']])
   t.equal((await app.inject('/any')).body, ':\nevent: tick\ndata: {"n":1}\n\ndata: 1\nid: \n\n')
+  t.equal((await app.inject('/text')).body, ':\ndata: a\ndata: b\nid: 1\n\n')
   t.equal(symbol, undefined, 'for any name, which a symbol is not')
 })
 
@@ -279,7 +291,7 @@ t.test('a bad schema stops the start, and names event and route', async (t) => {
   }
   for (const schemas of [7, [], null, Type.Object({})]) await t.rejects(declare(schemas), { code, message: /schema\.sse of GET \/x/ })
   for (const name of ['open', 'error', 'sse.end', 'a\nb', 'a\rb', 'a\0', '']) await t.rejects(declare({ [name]: Type.Any() }), { code }, JSON.stringify(name))
-  for (const schema of [7, null, undefined, [], { type: 'strange' }, { type: 'object', dependentRequired: {} }, Type.Unsafe({ type: 'string', oneOf: [] }), Type.Function([], Type.Any()), Type.BigInt(), Type.Void(), Type.Undefined(), Type.Object({ a: Type.Promise(Type.Any()) }), Type.Array(Type.Uint8Array()), Type.Ref('Nobody'), Type.Object({ a: Type.String({ format: 'nonsense' }) })]) {
+  for (const schema of [7, null, undefined, [], { type: 'strange' }, { type: 7 }, { type: 'object', dependentRequired: {} }, Type.Unsafe({ type: 'string', oneOf: [] }), Type.Function([], Type.Any()), Type.BigInt(), Type.Void(), Type.Undefined(), Type.Object({ a: Type.Promise(Type.Any()) }), Type.Array(Type.Uint8Array()), Type.Ref('Nobody'), Type.Unsafe({ $ref: '#/a/b/c' }), Type.Object({ a: Type.String({ format: 'nonsense' }) })]) {
     await t.rejects(declare({ tick: schema }), { code, message: /event `tick` in schema\.sse of GET \/x/ })
   }
 })

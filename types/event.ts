@@ -19,34 +19,39 @@ export interface SseMeta {
 export interface SseEvent<Name extends string = string, Data = unknown> extends SseMeta {
   event: Name
   data: Data
+  text?: undefined
 }
 
 /** An event without a name, which clients receive as `message`. */
 export interface SseMessage<Data = unknown> extends SseMeta {
-  event?: 'message'
+  event?: 'message' | undefined
   data: Data
+  text?: undefined
 }
 
 /** An event whose text goes out as it is, one `data` line a line, and not as JSON. */
 export interface SseText<Name extends string = string> extends SseMeta {
   event: Name
   text: string
+  data?: undefined
 }
 
 /** Text without a name, which clients receive as `message`. A bare string is short for it. */
 export interface SseTextMessage extends SseMeta {
-  event?: 'message'
+  event?: 'message' | undefined
   text: string
+  data?: undefined
 }
 
 /** What a route without `schema.sse` may yield. */
 export type AnySseEvent =
-  | (SseMeta & { event?: string, data: unknown })
-  | (SseMeta & { event?: string, text: string })
+  | (SseMeta & { event?: string | undefined, data: unknown, text?: undefined })
+  | (SseMeta & { event?: string | undefined, text: string, data?: undefined })
   | string
 
+// Of a payload without a type, as a plain JSON Schema gives without a provider, the run-time check knows more.
 type TextOf<Name extends string, Data> = string extends Data
-  ? unknown extends Data ? never : Name extends 'message' ? SseTextMessage | string : SseText<Name>
+  ? Name extends 'message' ? SseTextMessage | string : SseText<Name>
   : never
 
 type DataOf<Name extends string, Data> = Name extends 'message' ? SseMessage<Data> : SseEvent<Name, Data>

@@ -1,7 +1,6 @@
 // One stream as its source and its operator see it.
-import type { ReadableStream } from 'node:stream/web'
 import type { FastifyRequest } from 'fastify'
-import type { AnySseEvent, EventBuilder, EventUnion, PayloadsOf, SseMeta } from './event.js'
+import type { AnySseEvent, EventBuilder, EventUnion, PayloadOf, SseMeta } from './event.js'
 
 /**
  * Why a stream ended. `'client'`: it left. `'stalled'`: it stopped reading for `stallTimeout`. `'complete'`:
@@ -23,20 +22,28 @@ export interface SseContext<Builder = AnyEventBuilder> {
   readonly request: FastifyRequest
 }
 
-export type AnyEventBuilder = { readonly [name: string]: (data: unknown, meta?: SseMeta) => SseMeta & { event: string, data: unknown } }
+/** `any`, so that a function that takes a plain `SseContext` fits a route with schemas too. */
+export type AnyEventBuilder = { readonly [name: string]: (data: any, meta?: SseMeta) => SseMeta & { event?: string | undefined, data: unknown, text?: undefined } }
 
-/** Anything that gives events one after another. A Node.js Readable in object mode is an AsyncIterable. */
-export type Events<Event> = AsyncIterable<Event> | Iterable<Event> | ReadableStream<Event>
+/**
+ * Anything that gives events one after another. A Readable in object mode and a web ReadableStream are
+ * AsyncIterables; a union that named them would tell of them in every message about a wrong event. `object` leaves
+ * out a string, which is an iterable of its characters.
+ */
+export type Events<Event> = AsyncIterable<Event> | (Iterable<Event> & object)
 
 export type SseSource<Event = AnySseEvent, Context = SseContext> =
   | Events<Event>
   | ((context: Context) => Events<Event> | Promise<Events<Event>>)
 
-/** The sources that a route's `schema` and type provider allow. */
+/**
+ * The sources that a route's `schema` and type provider allow. PayloadsOf is spelled out, since messages would
+ * show its name and arguments in place of the payloads.
+ */
 export type SourceFor<Schema, Provider> = Schema extends { sse: infer Schemas }
-  ? PayloadsOf<Provider, Schemas> extends infer Payloads
-    ? SseSource<EventUnion<Payloads>, SseContext<EventBuilder<Payloads>>>
-    : never
+  ? { [Name in keyof Schemas]: PayloadOf<Provider, Schemas[Name]> } extends infer Payloads
+      ? SseSource<EventUnion<Payloads>, SseContext<EventBuilder<Payloads>>>
+      : never
   : SseSource
 
 /** What `onClose` gets. `onResponse` does not fire when a client leaves; this does, on every stream. */

@@ -29,4 +29,5 @@ function refuseOfficial (app: FastifyInstance): void {
   if (app.hasPlugin('@fastify/sse')) throw new SSE_ERR_ALREADY_REGISTERED('@fastify/sse is registered in this scope. It sets `reply.sse` too: one application can have only one of the two')
 }
 
-export default fp(sse, { fastify: '>=5.7.3 <6', name: 'fastify-typed-sse' })
+// The floor is 5.7.3, where Fastify began to heed back-pressure of web streams; that release calls itself 5.7.2.
+export default fp(sse, { fastify: '>=5.7.2 <6', name: 'fastify-typed-sse' })

@@ -3,6 +3,7 @@
 // It is a Readable, so that Fastify sends it like any other stream: onSend hooks run, headers of other plugins
 // stay, an early failure is an ordinary HTTP error. Its pipe() writes straight to the response, because a
 // Readable's own bookkeeping costs more than the frame it moves. Whoever reads it otherwise gets a plain Readable.
+import type { Http2ServerResponse } from 'node:http2'
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { CloseReason, SseClosed, SseContext } from '../../types/stream.js'
@@ -315,10 +316,9 @@ export class SseStream extends Readable implements Sleeper, TurnTaker {
   }
 
   #onDrain = (): void => {
-    if (!this.#blocked || this.#phase !== 'flowing') return
+    if (!this.#blocked || this.#phase !== 'flowing' || this.#reason !== undefined) return
     this.#blocked = false
     this.#lookAt = Infinity
-    if (this.#reason !== undefined) return
     this.#flush()
     if (this.#blocked) return
     this.#host.clock.wake(this, this.#nextWake(this.#host.clock.now))
@@ -492,6 +492,6 @@ export class SseStream extends Readable implements Sleeper, TurnTaker {
 // Whether a blocked reader reads at all: bytes that wait in the socket become fewer before 'drain' says that
 // all are gone. Node's own socket timeout looks at the same number.
 function queuedBytes ({ raw, request }: FastifyReply): number {
-  if (request.raw.httpVersionMajor >= 2) return (raw as unknown as { stream?: { bufferSize?: number } }).stream?.bufferSize ?? 0
-  return (raw.socket as unknown as { _handle?: { writeQueueSize?: number } } | null)?._handle?.writeQueueSize ?? 0
+  if (request.raw.httpVersionMajor >= 2) return (raw as unknown as Http2ServerResponse).stream.bufferSize
+  return (raw.socket as { _handle?: { writeQueueSize?: number } } | null)?._handle?.writeQueueSize ?? 0 // inject has no handle
 }

@@ -3,8 +3,8 @@ import { EventEmitter, once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
-import type { SseClosed, SsePluginOptions } from '../../lib/index.js'
-import { startApp, type Started } from './start-app.js'
+import type { SseClosed } from '../../lib/index.js'
+import { startApp, type Started, type StartOptions } from './start-app.js'
 
 export interface Served extends Started {
   port: number
@@ -14,7 +14,7 @@ export interface Served extends Started {
 }
 
 /** `retry: false` unless told otherwise: the prelude is then `:\n`. */
-export async function serve (t: Test, routes: (app: FastifyInstance) => void, options: SsePluginOptions = {}): Promise<Served> {
+export async function serve (t: Test, routes: (app: FastifyInstance) => void, options: StartOptions = {}): Promise<Served> {
   const closed: SseClosed[] = []
   const news = new EventEmitter()
   const onClose = (fact: SseClosed) => {
