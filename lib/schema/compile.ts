@@ -63,7 +63,7 @@ function compileEvent (name: string, given: unknown, shared: Readonly<Record<str
   const { schema, references } = normalize(given, shared, `event \`${name}\` in schema.sse of ${where}`)
   let checker: TypeCheck<TSchema>
   try {
-    checker = TypeCompiler.Compile(schema, references)
+    checker = TypeCompiler.Compile(schema, [...references]) // it adds to what it is given
   } catch (cause) {
     throw new SSE_ERR_INVALID_SCHEMA(`The schema of event \`${name}\` in schema.sse of ${where} does not compile: ${(cause as Error).message}`, { cause }) // TypeBox throws errors
   }
