@@ -49,7 +49,7 @@ const untilEnd = async (app: FastifyInstance, url: string, headers: Record<strin
 const END = 'event: sse.end\ndata: {}\nid: ~end\n\n'
 
 interface Exercise {
-  /** What the block takes for granted, beside `app`, `Type`, `assert` and `EventsOf`. */
+  /** What the block takes for granted, beside `app`, `Type`, `assert`, `EventsOf` and `ContextOf`. */
   given?: string
   /** What it does. */
   holds (app: FastifyInstance, t: Test, exported: Record<string, unknown>): Promise<void>
@@ -151,13 +151,13 @@ function program ({ given = '' }: Exercise, { code }: Block): string {
     "import assert from 'node:assert/strict'",
     "import { Type } from '@sinclair/typebox'",
     "import Fastify from 'fastify'",
-    "import sse, { type EventsOf } from 'fastify-typed-sse'",
+    "import sse, { type ContextOf, type EventsOf } from 'fastify-typed-sse'",
     ...imports,
     'export const app = Fastify()',
     'await app.register(sse)',
     given.replace(/^\s*import .*$/gm, ''),
     code,
-    'void assert; void (0 as unknown as EventsOf<{}>); void Type'
+    'void assert; void (0 as unknown as EventsOf<{}> | ContextOf<{}>); void Type'
   ].join('\n')
 }
 

@@ -2,7 +2,7 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyTypeProvider } from 'fastify'
 import { expect, test } from 'tstyche'
-import type { AnySseEvent, EventBuilder, EventsOf, EventUnion, PayloadOf, SseEvent, SseMessage, SseMeta, SseText, SseTextMessage } from './index.js'
+import type { AnySseEvent, ContextOf, EventBuilder, EventsOf, EventUnion, PayloadOf, SseEvent, SseMessage, SseMeta, SseText, SseTextMessage } from './index.js'
 
 const schemas = {
   tick: Type.Object({ n: Type.Integer() }),
@@ -72,6 +72,16 @@ test('EventsOf is the events that schemas allow', () => {
   expect(events).type.not.toBeAssignableFrom({ event: 'tick' as const, text: 'a' })
   expect(events).type.not.toBeAssignableFrom('a')
   expect(eventsOf({})).type.toBe<never>()
+})
+
+test('ContextOf gives a source that is declared elsewhere its constructors', () => {
+  function * source ({ events, signal }: ContextOf<typeof schemas>) {
+    expect(signal).type.toBe<AbortSignal>()
+    yield events.tick({ n: 1 })
+    // @ts-expect-error Property 'tock' does not exist
+    yield events.tock({ n: 1 })
+  }
+  expect(source).type.toBeCallableWith({} as ContextOf<typeof schemas>)
 })
 
 test('EventsOf checks a generator that is declared elsewhere', () => {

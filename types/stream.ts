@@ -1,6 +1,6 @@
 // One stream as its source and its operator see it.
 import type { FastifyRequest } from 'fastify'
-import type { AnySseEvent, EventBuilder, EventUnion, PayloadOf, SseMeta } from './event.js'
+import type { AnySseEvent, EventBuilder, EventUnion, PayloadOf, PayloadsOf, SseMeta } from './event.js'
 
 /**
  * Why a stream ended. `'client'`: it left. `'stalled'`: it stopped reading for `stallTimeout`. `'complete'`:
@@ -21,6 +21,17 @@ export interface SseContext<Builder = AnyEventBuilder> {
   readonly events: Builder
   readonly request: FastifyRequest
 }
+
+/**
+ * The context of a source that stands outside its route, by the route's TypeBox schemas.
+ *
+ * @example
+ * ```ts
+ * const schemas = { tick: Type.Object({ n: Type.Integer() }) }
+ * function * one ({ events }: ContextOf<typeof schemas>): Generator<EventsOf<typeof schemas>> { yield events.tick({ n: 1 }) }
+ * ```
+ */
+export type ContextOf<Schemas> = SseContext<EventBuilder<PayloadsOf<unknown, Schemas>>>
 
 /** `any`, so that a function that takes a plain `SseContext` fits a route with schemas too. */
 export type AnyEventBuilder = { readonly [name: string]: (data: any, meta?: SseMeta) => SseMeta & { event?: string | undefined, data: unknown, text?: undefined } }
