@@ -1,7 +1,8 @@
 // What must hold under load and abuse: fairness, no leaks, a close that returns.
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import http from 'node:http'
 import { setImmediate as turn } from 'node:timers/promises'
-import { Worker } from 'node:worker_threads'
 import v8 from 'node:v8'
 import vm from 'node:vm'
 import t from 'tap'
@@ -15,10 +16,10 @@ const collectGarbage = vm.runInNewContext('gc') as () => void
 
 const Tick = Type.Object({ n: Type.Integer(), text: Type.String() })
 
-// In a thread of its own, so that what is measured is the server's loop and not the client's.
+// In processes of their own, so that what is measured is the server and not its clients.
 const PROBE = `
   const http = require('node:http')
-  const { parentPort, workerData: { port, requests } } = require('node:worker_threads')
+  const [port, requests] = process.argv.slice(1).map(Number)
   const agent = new http.Agent({ keepAlive: true })
   const ask = () => new Promise((resolve, reject) => http.get({ port, path: '/ping', agent }, (response) => {
     response.resume().on('end', resolve)
@@ -32,35 +33,37 @@ const PROBE = `
       times.push(performance.now() - start)
     }
     agent.destroy()
-    parentPort.postMessage(times.sort((a, b) => a - b))
+    process.send(times.sort((a, b) => a - b), () => process.disconnect())
   })()
 `
 
-function probe (port: number, requests: number): Promise<number[]> {
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(PROBE, { eval: true, workerData: { port, requests } })
-    worker.on('message', resolve).on('error', reject)
-  })
+/** Sorted latencies of `GET /ping`, in ms. */
+async function probe (port: number, requests: number): Promise<number[]> {
+  const [times] = await once(inProcess(PROBE, port, requests), 'message') as [number[]]
+  return times
 }
 
-// Likewise: a reader that takes what it gets as fast as it can.
-const READER = `
+const READERS = `
   const net = require('node:net')
-  const { parentPort, workerData: { port, path, count } } = require('node:worker_threads')
-  const sockets = Array.from({ length: count }, () => {
-    const socket = net.connect(port, '127.0.0.1')
+  const [port, path, count] = process.argv.slice(1)
+  const sockets = Array.from({ length: Number(count) }, () => {
+    const socket = net.connect(Number(port), '127.0.0.1')
     socket.write('GET ' + path + ' HTTP/1.1\\r\\nhost: test\\r\\naccept: text/event-stream\\r\\n\\r\\n')
     socket.resume()
     return socket
   })
-  Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('data', resolve)))).then(() => parentPort.postMessage('reading'))
-  parentPort.on('message', () => process.exit())
+  Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('data', resolve)))).then(() => process.send('reading'))
 `
 
-async function readers (port: number, path: string, count: number): Promise<Worker> {
-  const worker = new Worker(READER, { eval: true, workerData: { port, path, count } })
-  await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject))
-  return worker
+/** Clients that take what they get as fast as they can, until they are killed. */
+async function readers (port: number, path: string, count: number): Promise<ChildProcess> {
+  const child = inProcess(READERS, port, path, count)
+  await once(child, 'message')
+  return child
+}
+
+function inProcess (code: string, ...args: unknown[]): ChildProcess {
+  return spawn(process.execPath, ['-e', code, ...args.map(String)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
 }
 
 t.test('an endless source that is always ready gives the event loop back, and ends with its client', async (t) => {
@@ -90,11 +93,11 @@ t.test('an endless source that is always ready gives the event loop back, and en
   }
   let closed = 0
   for (const [path, count] of [['/async', 1], ['/sync', 1], ['/dropped', 1], ['/async', 50]] as const) {
-    const worker = await readers(served.port, path, count)
+    const clients = await readers(served.port, path, count)
     const [times, most] = await Promise.all([probe(served.port, 300), mostInOneTurn(500)])
     t.comment(`${path} x ${count}: GET /ping beside it p50 ${times[150]?.toFixed(2)} ms, p99 ${times[297]?.toFixed(2)} ms; at most ${most} events a turn`)
     t.ok(most > 0 && most < 4_000, `${path} x ${count}: ${most} events in one turn`)
-    worker.postMessage('leave')
+    clients.kill()
     closed += count
     t.equal((await served.whenClosed(closed)).reason, 'client')
     t.equal(ended, closed)
