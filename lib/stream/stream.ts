@@ -1,9 +1,8 @@
-// One connection: pulls its source, gathers the frames, writes them, and closes once with one reason.
+// One connection: gathers frames, writes them, and closes once with one reason.
 //
 // It is a Readable, so that Fastify sends it like any other stream: onSend hooks run, headers of other plugins
 // stay, an early failure is an ordinary HTTP error. Its pipe() writes straight to the response, because a
 // Readable's own bookkeeping costs more than the frame it moves. Whoever reads it otherwise gets a plain Readable.
-import type { Http2ServerResponse } from 'node:http2'
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { CloseReason, SseClosed, SseContext } from '../../types/stream.js'
@@ -12,18 +11,12 @@ import { SSE_ERR_ALREADY_SENT, SSE_ERR_SOURCE_FAILED } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
 import { HEARTBEAT, prelude } from '../wire/encode.js'
 import { errorFrame, farewell, spreadRetry } from './farewell.js'
-import { discardSource, isThenable, openSource, type EventIterator } from './source.js'
-import type { Turns, TurnTaker } from './turns.js'
+import { Puller, type Taker } from './puller.js'
+import { StallWatch } from './stall.js'
+import type { Turns } from './turns.js'
 
 /** Characters gathered before they are written within the turn: as much as a socket takes before it blocks. */
 const FLUSH_AT = 16_384
-
-/** A quantum is also over after this time, looked at every so many pulls: checks and sources can be slow. */
-const QUANTUM_MS = 2
-const PULLS_BETWEEN_LOOKS = 32
-
-/** Looks at a blocked socket within `stallTimeout`. */
-const LOOKS = 4
 
 /** What a stream needs of the plugin that it runs in. */
 export interface StreamHost {
@@ -43,9 +36,10 @@ export interface StreamHost {
   turnAway (reply: FastifyReply, options: ResolvedOptions, reason: 'shutdown'): void
 }
 
-/** Makes frames of what a source yields. Throws coded errors; `''` is no frame. */
+/** Makes frames of what a source yields. */
 export interface Encoder<Events = unknown> {
   readonly events: Events
+  /** @throws coded errors, with nothing half-made */
   encode (item: unknown, options: ResolvedOptions): string
   /** Whether an error of `encode` says that an event does not match its schema. */
   isMismatch (error: unknown): error is Mismatch
@@ -59,42 +53,36 @@ type Phase =
   | 'committed' // given to Fastify, whose hooks may still run
   | 'flowing' // the response or a reader takes what is written
 
-export class SseStream extends Readable implements Sleeper, TurnTaker {
+export class SseStream extends Readable implements Sleeper, Taker {
   wakeAt = Infinity
   heapIndex = -1
   readonly reply: FastifyReply
   readonly options: ResolvedOptions
   readonly #host: StreamHost
   readonly #encoder: Encoder
+  readonly #puller: Puller
   readonly #lastEventId: string | undefined
   /** Whether the client is an EventSource, which reconnects after any end but one. */
   readonly #reconnects: boolean
   readonly #openedAt: number
+  #controller: AbortController | undefined
 
   #phase: Phase = 'opening'
-  #iterator: EventIterator | undefined
-  #controller: AbortController | undefined
-  /** An error of an event, to be thrown at the yield that gave it. */
-  #thrown: unknown
-  #pulling = false
-  #yielding = false
-  #pulls = 0
-  #quantumEnd = 0
+  #reason: CloseReason | undefined
 
   /** Frames of this turn, in one string. V8 links them and flattens once, at the write. */
   #buffer = ''
   #flushQueued = false
+  #blocked = true
+  /** Whether it writes to the response itself, and not to whoever reads it as a Readable. */
   #direct = false
   #endsResponse = true
-  #blocked = true
+  #ended = false
+
   #lastWrite = 0
   #endAt = Infinity
-  #lookAt = Infinity
-  #stuckSince = 0
-  #queued = Infinity
+  #stall: StallWatch | undefined
 
-  #reason: CloseReason | undefined
-  #ended = false
   #events = 0
   #bytes = 0
 
@@ -104,6 +92,7 @@ export class SseStream extends Readable implements Sleeper, TurnTaker {
     this.reply = reply
     this.options = options
     this.#encoder = encoder
+    this.#puller = new Puller(host.clock, host.turns, this)
     this.#lastEventId = lastEventId
     this.#reconnects = reconnects
     this.#openedAt = host.clock.now
@@ -115,10 +104,12 @@ export class SseStream extends Readable implements Sleeper, TurnTaker {
     return this.#reason === undefined
   }
 
+  /** Events written, without the plugin's own. */
   get events (): number {
     return this.#events
   }
 
+  /** Bytes of the body written. */
   get bytes (): number {
     return this.#bytes
   }
@@ -127,14 +118,7 @@ export class SseStream extends Readable implements Sleeper, TurnTaker {
   start (source: unknown): void {
     const { openAfter } = this.options
     if (openAfter !== 0 && openAfter !== Infinity) this.#host.clock.wake(this, this.#openedAt + openAfter)
-    this.#quantumEnd = this.#openedAt + QUANTUM_MS
-    try {
-      const iterator = openSource(source, this.#context())
-      if (isThenable(iterator)) iterator.then(this.#adopt, this.#onThrow)
-      else this.#adopt(iterator)
-    } catch (error) {
-      this.#onThrow(error)
-    }
+    this.#puller.start(source, this.#context())
     if (openAfter === 0) this.#commit()
   }
 
@@ -143,7 +127,7 @@ export class SseStream extends Readable implements Sleeper, TurnTaker {
     this.#close('shutdown')
   }
 
-  // ---- the source
+  // ---- towards the source
 
   #context (): SseContext<unknown> {
     const stream = this
@@ -155,7 +139,7 @@ export class SseStream extends Readable implements Sleeper, TurnTaker {
     }
   }
 
-  // Made when it is asked for: most of what an idle stream weighs would be its controller.
+  // Made when it is asked for: on an idle stream it would weigh more than the rest.
   get #signal (): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController()
@@ -164,110 +148,40 @@ export class SseStream extends Readable implements Sleeper, TurnTaker {
     return this.#controller.signal
   }
 
-  #adopt = (iterator: EventIterator): void => {
-    this.#iterator = iterator
-    if (this.#reason !== undefined) this.#release()
-    else this.#pull()
+  get wants (): boolean {
+    return this.#phase === 'opening' || (this.#phase === 'flowing' && !this.#blocked)
   }
 
-  #mayPull (): boolean {
-    return this.#iterator !== undefined && !this.#pulling && !this.#yielding && (
-      this.#phase === 'opening' || (this.#phase === 'flowing' && !this.#blocked)
-    )
-  }
-
-  #pull (): void {
-    while (this.#mayPull()) {
-      const iterator = this.#iterator as EventIterator // #mayPull has looked
-      this.#pulling = true
-      let result
-      try {
-        if (this.#thrown === undefined) {
-          result = iterator.next()
-        } else {
-          const thrown = this.#thrown
-          this.#thrown = undefined
-          if (iterator.throw === undefined) {
-            this.#close('error', thrown)
-            return
-          }
-          result = iterator.throw(thrown)
-        }
-      } catch (error) {
-        this.#onThrow(error)
-        return
-      }
-      if (isThenable<IteratorResult<unknown, unknown>>(result)) {
-        result.then(this.#onResult, this.#onThrow)
-        return
-      }
-      this.#settle(result)
-    }
-  }
-
-  // Nobody awaits what this returns, so it must not throw.
-  #onResult = (result: IteratorResult<unknown, unknown>): void => {
-    try {
-      this.#settle(result)
-      this.#pull()
-    } catch (error) {
-      this.#onThrow(error)
-    }
-  }
-
-  #onThrow = (error: unknown): void => {
-    this.#iterator = undefined // an iterator that threw has ended
-    this.#close('error', error)
-  }
-
-  #settle (result: IteratorResult<unknown, unknown>): void {
-    this.#pulling = false
-    if (this.#reason !== undefined) return
-    if (result.done === true) {
-      this.#iterator = undefined
-      if (this.#phase === 'opening') this.#commit()
-      this.#close('complete')
-      return
-    }
+  accept (item: unknown): boolean {
     let frame
     try {
-      frame = this.#encoder.encode(result.value, this.options)
+      frame = this.#encoder.encode(item, this.options)
     } catch (error) {
-      if (this.options.validate === 'drop' && this.#encoder.isMismatch(error)) this.#host.dropped(this, error)
-      else this.#thrown = error
-      this.#countPull()
-      return
+      if (this.options.validate !== 'drop' || !this.#encoder.isMismatch(error)) throw error
+      this.#host.dropped(this, error)
+      return false
     }
     this.#events++
     this.#buffer += frame
     if (this.#phase === 'opening') this.#commit()
-    if (this.#buffer.length >= FLUSH_AT) {
-      this.#flush()
-      this.#yield()
-    } else {
+    if (this.#buffer.length < FLUSH_AT) {
       this.#flushAtTurnEnd()
-      this.#countPull()
+      return false
     }
+    this.#flush()
+    return true
   }
 
-  #countPull (): void {
-    if (++this.#pulls % PULLS_BETWEEN_LOOKS === 0 && this.#host.clock.now > this.#quantumEnd) this.#yield()
+  finish (): void {
+    if (this.#phase === 'opening') this.#commit()
+    this.#close('complete')
   }
 
-  #yield (): void {
-    if (this.#yielding || this.#reason !== undefined) return
-    this.#yielding = true
-    this.#host.turns.wait(this)
+  fail (error: unknown): void {
+    this.#close('error', error)
   }
 
-  takeTurn (): void {
-    this.#yielding = false
-    if (this.#reason !== undefined) return
-    this.#quantumEnd = this.#host.clock.now + QUANTUM_MS
-    this.#pull()
-  }
-
-  // ---- the response
+  // ---- towards the response
 
   /** From here on the answer is 200 and a stream. */
   #commit (): void {
@@ -312,17 +226,17 @@ export class SseStream extends Readable implements Sleeper, TurnTaker {
     }
     this.#host.clock.wake(this, this.#nextWake(this.#lastWrite))
     this.#flushAtTurnEnd()
-    this.#pull()
+    this.#puller.pull()
   }
 
   #onDrain = (): void => {
     if (!this.#blocked || this.#phase !== 'flowing' || this.#reason !== undefined) return
     this.#blocked = false
-    this.#lookAt = Infinity
+    this.#stall = undefined
     this.#flush()
     if (this.#blocked) return
     this.#host.clock.wake(this, this.#nextWake(this.#host.clock.now))
-    this.#yield()
+    this.#puller.yield()
   }
 
   // A tick that is queued from a microtask runs when the microtasks are done: the end of the turn.
@@ -343,7 +257,9 @@ export class SseStream extends Readable implements Sleeper, TurnTaker {
     const { raw } = this.reply
     if (this.#direct && raw.destroyed) return // its 'close' is on the way
     this.#lastWrite = this.#host.clock.now
-    if (!(this.#direct ? raw.write(chunk) : this.push(chunk))) this.#block()
+    if (this.#direct ? raw.write(chunk) : this.push(chunk)) return
+    this.#blocked = true
+    this.#watchForStall()
   }
 
   #takeBuffer (): Buffer {
@@ -353,34 +269,18 @@ export class SseStream extends Readable implements Sleeper, TurnTaker {
     return chunk
   }
 
-  #block (): void {
-    this.#blocked = true
-    this.#watchForStall()
-  }
+  // ---- time
 
-  // The socket is looked at a few times in the span: a reader that is slow, but reads, is not stalled.
   #watchForStall (): void {
-    this.#stuckSince = this.#host.clock.now
-    this.#queued = Infinity
-    this.#lookAt = this.#stuckSince + this.options.stallTimeout / LOOKS
-    if (this.#lookAt < this.wakeAt) this.#host.clock.wake(this, this.#lookAt)
-  }
-
-  #isStalled (now: number): boolean {
-    const queued = queuedBytes(this.reply)
-    // The first look has nothing to compare with: at the write itself the socket is still corked.
-    if (queued < this.#queued && this.#queued !== Infinity) this.#stuckSince = now
-    this.#queued = queued
-    const left = this.#stuckSince + this.options.stallTimeout - now
-    this.#lookAt = now + Math.max(1, Math.min(left, this.options.stallTimeout / LOOKS))
-    return left <= 0
+    this.#stall = new StallWatch(this.reply, this.options.stallTimeout, this.#host.clock.now)
+    if (this.#stall.lookAt < this.wakeAt) this.#host.clock.wake(this, this.#stall.lookAt)
   }
 
   wake (now: number): number {
     if (this.#phase === 'opening') {
       this.#commit()
-    } else if (now >= this.#lookAt && this.#isStalled(now)) {
-      this.#lookAt = Infinity
+    } else if (this.#stall !== undefined && now >= this.#stall.lookAt && this.#stall.isStalled(now)) {
+      this.#stall = undefined
       this.#close('stalled')
       this.reply.raw.destroy()
       return Infinity
@@ -400,11 +300,12 @@ export class SseStream extends Readable implements Sleeper, TurnTaker {
   }
 
   #nextWake (now: number): number {
-    if (this.#reason !== undefined) return this.#lookAt
+    const lookAt = this.#stall?.lookAt ?? Infinity
+    if (this.#reason !== undefined) return lookAt
     if (this.#phase !== 'flowing') return this.#endAt
     const { heartbeat, minimal } = this.options
     const beats = heartbeat !== false && !minimal && !this.#blocked
-    return Math.min(beats ? Math.max(this.#lastWrite + heartbeat, now + 1) : Infinity, this.#endAt, this.#lookAt)
+    return Math.min(beats ? Math.max(this.#lastWrite + heartbeat, now + 1) : Infinity, this.#endAt, lookAt)
   }
 
   // ---- the end
@@ -412,7 +313,7 @@ export class SseStream extends Readable implements Sleeper, TurnTaker {
   #onResponseClose = (): void => {
     const { raw } = this.reply
     raw.off('drain', this.#onDrain)
-    this.#lookAt = Infinity
+    this.#stall = undefined
     if (raw.writableEnded) this.#close('error', new SSE_ERR_ALREADY_SENT('Another response was sent in place of the event stream'))
     else this.#close('client')
     this.#host.clock.cancel(this)
@@ -432,10 +333,10 @@ export class SseStream extends Readable implements Sleeper, TurnTaker {
     if (reason === 'client' || reason === 'stalled') this.#buffer = ''
     else if (this.#phase !== 'opening') this.#buffer += this.#lastFrames(reason, error)
     if (this.#phase === 'flowing') this.#writeEnd()
-    if (this.#lookAt === Infinity) this.#host.clock.cancel(this)
+    if (this.#stall === undefined) this.#host.clock.cancel(this)
 
     this.#controller?.abort()
-    this.#release()
+    this.#puller.release()
     this.#host.closed(this, {
       request: this.reply.request as FastifyRequest,
       reason,
@@ -479,19 +380,4 @@ export class SseStream extends Readable implements Sleeper, TurnTaker {
     if (reason === 'shutdown') this.#host.turnAway(reply, this.options, 'shutdown')
     else this.#host.fail(reply, error instanceof Error ? error : new SSE_ERR_SOURCE_FAILED('The source threw what is not an Error', { cause: error }))
   }
-
-  // An iterator that waits for something does not hear return() before that something comes, so it is not
-  // awaited: the abort signal is what can free it.
-  #release (): void {
-    const iterator = this.#iterator
-    this.#iterator = undefined
-    if (iterator !== undefined) discardSource(iterator)
-  }
-}
-
-// Whether a blocked reader reads at all: bytes that wait in the socket become fewer before 'drain' says that
-// all are gone. Node's own socket timeout looks at the same number.
-function queuedBytes ({ raw, request }: FastifyReply): number {
-  if (request.raw.httpVersionMajor >= 2) return (raw as unknown as Http2ServerResponse).stream.bufferSize
-  return (raw.socket as { _handle?: { writeQueueSize?: number } } | null)?._handle?.writeQueueSize ?? 0 // inject has no handle
 }

@@ -1,0 +1,146 @@
+// The side of a stream that faces its source: pulls one event after another while they are wanted, gives the event
+// loop back, and lets go of the source exactly once.
+import type { Clock } from '../clock.js'
+import { discardSource, isThenable, openSource, type EventIterator } from './source.js'
+import type { Turns, TurnTaker } from './turns.js'
+
+/** A quantum is over after this time, looked at every so many pulls: checks and sources can be slow. */
+const QUANTUM_MS = 2
+const PULLS_BETWEEN_LOOKS = 32
+
+/** What takes the events. */
+export interface Taker {
+  /** Whether another one can be taken now. */
+  readonly wants: boolean
+  /** Takes one. Returns whether that is enough for this turn; throws what is to be thrown at the event's yield. */
+  accept (item: unknown): boolean
+  /** The source has come to its end. */
+  finish (): void
+  /** The source has failed, or does not take an error back. */
+  fail (error: unknown): void
+}
+
+export class Puller implements TurnTaker {
+  readonly #clock: Clock
+  readonly #turns: Turns
+  readonly #taker: Taker
+  #iterator: EventIterator | undefined
+  /** The error of the last event, to be thrown at its yield. */
+  #thrown: unknown
+  #pulling = false
+  #yielding = false
+  #released = false
+  #pulls = 0
+  #quantumEnd = 0
+
+  constructor (clock: Clock, turns: Turns, taker: Taker) {
+    this.#clock = clock
+    this.#turns = turns
+    this.#taker = taker
+  }
+
+  start (source: unknown, context: unknown): void {
+    this.#quantumEnd = this.#clock.now + QUANTUM_MS
+    try {
+      const iterator = openSource(source, context)
+      if (isThenable(iterator)) iterator.then(this.#adopt, this.#fail)
+      else this.#adopt(iterator)
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  /** Goes on as far as events are wanted and the quantum lasts. */
+  pull (): void {
+    while (this.#iterator !== undefined && !this.#pulling && !this.#yielding && this.#taker.wants) {
+      this.#pulling = true
+      let result
+      try {
+        result = this.#next(this.#iterator)
+      } catch (error) {
+        this.#fail(error)
+        return
+      }
+      if (result === undefined) return
+      if (isThenable<IteratorResult<unknown, unknown>>(result)) {
+        result.then(this.#onResult, this.#fail)
+        return
+      }
+      this.#settle(result)
+    }
+  }
+
+  /** Goes on in a turn of its own, behind all others that wait for one. */
+  yield (): void {
+    if (this.#yielding || this.#released) return
+    this.#yielding = true
+    this.#turns.wait(this)
+  }
+
+  takeTurn (): void {
+    this.#yielding = false
+    this.#quantumEnd = this.#clock.now + QUANTUM_MS
+    this.pull()
+  }
+
+  /**
+   * Lets go of a source that has not ended by itself. An iterator that waits for something does not hear return()
+   * before that something comes, so it is not awaited: the abort signal is what can free it.
+   */
+  release (): void {
+    this.#released = true
+    const iterator = this.#iterator
+    this.#iterator = undefined
+    if (iterator !== undefined) discardSource(iterator)
+  }
+
+  #adopt = (iterator: EventIterator): void => {
+    this.#iterator = iterator
+    if (this.#released) this.release()
+    else this.pull()
+  }
+
+  /** Undefined where there is no next: the source does not take the error back. */
+  #next (iterator: EventIterator): ReturnType<EventIterator['next']> | undefined {
+    const thrown = this.#thrown
+    if (thrown === undefined) return iterator.next()
+    this.#thrown = undefined
+    if (iterator.throw !== undefined) return iterator.throw(thrown)
+    this.#taker.fail(thrown)
+    return undefined
+  }
+
+  // Nobody awaits what this returns, so it must not throw.
+  #onResult = (result: IteratorResult<unknown, unknown>): void => {
+    try {
+      this.#settle(result)
+      this.pull()
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #settle (result: IteratorResult<unknown, unknown>): void {
+    this.#pulling = false
+    if (this.#released) return
+    if (result.done === true) {
+      this.#iterator = undefined
+      this.#taker.finish()
+      return
+    }
+    try {
+      if (this.#taker.accept(result.value)) {
+        this.yield()
+        return
+      }
+    } catch (error) {
+      this.#thrown = error
+    }
+    if (++this.#pulls % PULLS_BETWEEN_LOOKS === 0 && this.#clock.now > this.#quantumEnd) this.yield()
+  }
+
+  #fail = (error: unknown): void => {
+    this.#iterator = undefined // an iterator that threw has ended
+    if (!this.#released) this.#taker.fail(error)
+  }
+}

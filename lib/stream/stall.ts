@@ -1,0 +1,44 @@
+// Whether a reader that blocks reads at all.
+import type { Http2ServerResponse } from 'node:http2'
+import type { FastifyReply } from 'fastify'
+
+/** Looks at a blocked socket within the timeout. */
+const LOOKS = 4
+
+/**
+ * Watches a response from the moment when it blocks. Bytes that wait in its socket become fewer before 'drain' says that
+ * all are gone, so one that reads slowly is told from one that does not read.
+ */
+export class StallWatch {
+  readonly #reply: FastifyReply
+  readonly #timeout: number
+  /** When it last moved, as far as we have seen. */
+  #movedAt: number
+  #queued = Infinity
+  /** When to look next, in ms of the clock. */
+  lookAt: number
+
+  constructor (reply: FastifyReply, timeout: number, now: number) {
+    this.#reply = reply
+    this.#timeout = timeout
+    this.#movedAt = now
+    this.lookAt = now + timeout / LOOKS
+  }
+
+  /** Looks, and says whether it has taken nothing for the timeout. */
+  isStalled (now: number): boolean {
+    const queued = queuedBytes(this.#reply)
+    // The first look has nothing to compare with: at the write itself the socket is still corked.
+    if (queued < this.#queued && this.#queued !== Infinity) this.#movedAt = now
+    this.#queued = queued
+    const left = this.#movedAt + this.#timeout - now
+    this.lookAt = now + Math.max(1, Math.min(left, this.#timeout / LOOKS))
+    return left <= 0
+  }
+}
+
+/** Node's own socket timeout looks at the same number. */
+function queuedBytes ({ raw, request }: FastifyReply): number {
+  if (request.raw.httpVersionMajor >= 2) return (raw as unknown as Http2ServerResponse).stream.bufferSize // as the version says
+  return (raw.socket as { _handle?: { writeQueueSize?: number } } | null)?._handle?.writeQueueSize ?? 0 // inject has no handle
+}
