@@ -1,0 +1,127 @@
+// What all panels have: the state of the connection, the last id, the check of ids, and the frames.
+import { List } from './list.js'
+
+const KEPT_FRAMES = 60
+
+const STATES = {
+  idle: 'Idle',
+  connecting: 'Connecting',
+  open: 'Open',
+  reconnecting: 'Reconnecting',
+  closed: 'Closed',
+  stopped: 'Stopped',
+  finished: 'Finished'
+}
+
+const wire = document.getElementById('wire')
+
+export class Panel {
+  #between
+  #frames
+  #lastId
+  #events = 0
+  #lost = 0
+  #repeated = 0
+  #resumed = 0
+
+  /**
+   * @param name of the panel and of its stream
+   * @param origin where the text of the frames comes from
+   * @param numbered the event whose ids follow one another
+   * @param between how many events are missing between the last id and this event's; below 0 if it came before.
+   *   By default ids count up by one
+   */
+  constructor (name, { origin, numbered, between = countBetween }) {
+    this.name = name
+    this.element = document.querySelector(`[data-panel="${name}"]`)
+    const parts = wire.content.cloneNode(true)
+    this.element.querySelector('.head').append(parts.querySelector('.state'))
+    this.element.append(parts)
+    this.find('origin').textContent = origin
+    const frames = this.find('frames')
+    frames.setAttribute('aria-label', `Frames of ${name}`)
+    this.#frames = new List(frames, KEPT_FRAMES)
+    this.numbered = numbered
+    this.#between = between
+    this.setState('idle')
+  }
+
+  find (part) {
+    return this.element.querySelector(`[data-${part}]`)
+  }
+
+  setState (state) {
+    const element = this.element.querySelector('.state')
+    element.dataset.state = state
+    element.textContent = STATES[state]
+  }
+
+  setNote (text, kind = 'plain') {
+    const note = this.find('note')
+    note.textContent = text
+    note.dataset.kind = kind
+  }
+
+  /** Ids start anew with a new question, but not with a new connection. */
+  restart () {
+    this.#lastId = undefined
+    this.find('last').textContent = '–'
+  }
+
+  /** The connection stands again. */
+  resume () {
+    this.#resumed++
+    const after = this.#lastId === undefined ? '' : ` after id ${this.#lastId}`
+    this.setNote(`Resumed${after}${this.#resumed > 1 ? `, ${this.#resumed} times so far` : ''}`, 'good')
+    this.mark(`reconnected${this.#lastId === undefined ? '' : `, Last-Event-ID: ${this.#lastId}`}`)
+  }
+
+  /** A line between frames. */
+  mark (text) {
+    const mark = document.createElement('p')
+    mark.className = 'mark'
+    mark.textContent = text
+    this.#frames.add(mark)
+  }
+
+  receive (event, frame) {
+    if (event.type === this.numbered) this.#check(event)
+    this.find('events').textContent = ++this.#events
+    this.#frames.add(frameElement(frame))
+  }
+
+  #check (event) {
+    const { lastEventId: id } = event
+    if (this.#lastId !== undefined) {
+      const between = this.#between(this.#lastId, event)
+      if (between > 0) this.#lost += between
+      if (between < 0) this.#repeated++
+      this.#show('lost', this.#lost)
+      this.#show('repeated', this.#repeated)
+    }
+    this.#lastId = id
+    this.find('last').textContent = id
+  }
+
+  #show (part, count) {
+    const element = this.find(part)
+    element.textContent = count
+    element.classList.toggle('bad', count > 0)
+  }
+}
+
+function countBetween (lastId, { lastEventId }) {
+  return Number(lastEventId) - Number(lastId) - 1
+}
+
+function frameElement (frame) {
+  const pre = document.createElement('pre')
+  pre.className = 'frame'
+  for (const line of frame.trimEnd().split('\n')) {
+    const [field] = /^[a-z]*:/.exec(line) ?? ['']
+    const name = document.createElement('b')
+    name.textContent = field
+    pre.append(name, `${line.slice(field.length)}\n`)
+  }
+  return pre
+}
