@@ -121,13 +121,16 @@ export class Clock {
     this.#timer = undefined
     this.#timerAt = Infinity
     const now = this.now
-    for (let woken = 0; woken < BATCH; woken++) {
-      const earliest = this.#heap[0]
-      if (earliest === undefined || earliest.wakeAt > now) break
-      this.#place(earliest, Infinity)
-      const next = earliest.wake(now)
-      if (next !== Infinity) this.#place(earliest, next)
+    try {
+      for (let woken = 0; woken < BATCH; woken++) {
+        const earliest = this.#heap[0]
+        if (earliest === undefined || earliest.wakeAt > now) break
+        this.#place(earliest, Infinity)
+        const next = earliest.wake(now)
+        if (next !== Infinity) this.#place(earliest, next)
+      }
+    } finally {
+      this.#arm() // for the others, if one throws
     }
-    this.#arm()
   }
 }

@@ -3,6 +3,7 @@ import { channel } from 'node:diagnostics_channel'
 import type { FastifyRequest } from 'fastify'
 import type { SseMetrics, SseStats } from '../types/metrics.js'
 import type { SseClosed } from '../types/stream.js'
+import { guard } from './guard.js'
 
 const opened = channel('fastify-typed-sse:open')
 const closed = channel('fastify-typed-sse:close')
@@ -51,14 +52,5 @@ export class Meter {
     const fact = { request, reason }
     guard(request, () => this.#hooks.refuse?.(fact))
     if (refused.hasSubscribers) refused.publish(fact)
-  }
-}
-
-/** Runs a user's callback, whose failure must not become the stream's. */
-export function guard (request: FastifyRequest, callback: () => void): void {
-  try {
-    callback()
-  } catch (err) {
-    request.log.error({ err }, 'a callback of the event stream failed')
   }
 }

@@ -112,6 +112,12 @@ function resolveLimits (given: SseOptions['maxConnections'], where: string): Res
   const limits: ConnectionLimits = given
   check(given, LIMIT_RULES, where, 'maxConnections.')
   const { total = Infinity, perKey = Infinity, key = ipOf } = limits
+  if (limits.total === undefined && limits.perKey === undefined && limits.key === undefined) {
+    throw new SSE_ERR_INVALID_OPTION(`\`maxConnections\` in ${where} needs \`total\` or \`perKey\``)
+  }
+  if (perKey !== Infinity && perKey > total) {
+    throw new SSE_ERR_INVALID_OPTION(`\`maxConnections.perKey\` (${perKey}) in ${where} must not be more than \`maxConnections.total\` (${total})`)
+  }
   if (limits.key !== undefined && limits.perKey === undefined) {
     throw new SSE_ERR_INVALID_OPTION(`\`maxConnections.key\` in ${where} needs \`maxConnections.perKey\`, the limit for each key`)
   }
@@ -139,7 +145,7 @@ export function resolveOptions (given: unknown, base: ResolvedOptions, where: st
     ...(maxConnections === undefined ? {} : { maxConnections: resolveLimits(maxConnections, where) })
   })
 
-  if (resolved.done !== undefined && !resolved.minimal) {
+  if (rest.done !== undefined && !resolved.minimal) {
     throw new SSE_ERR_INVALID_OPTION(`\`done\` in ${where} needs \`minimal: true\`: other streams end with \`sse.end\``)
   }
   if (resolved.maxDuration !== false && resolved.openAfter !== Infinity && resolved.openAfter >= resolved.maxDuration) {
@@ -150,5 +156,12 @@ export function resolveOptions (given: unknown, base: ResolvedOptions, where: st
 
 /** @throws SSE_ERR_INVALID_OPTION */
 export function resolvePluginOptions (given: unknown): ResolvedOptions {
-  return resolveOptions(given, DEFAULTS, "the plugin's options", PLUGIN_RULES)
+  return resolveOptions(withoutFastifys(given), DEFAULTS, "the plugin's options", PLUGIN_RULES)
+}
+
+/** What `register()` itself takes, and passes on to the plugin. */
+function withoutFastifys (given: unknown): unknown {
+  if (!isObject(given)) return given
+  const { prefix, logLevel, logSerializers, ...own } = given
+  return own
 }

@@ -7,7 +7,7 @@ import t from 'tap'
 const root = resolve(fileURLToPath(import.meta.url), '../..')
 
 /** Lowest first. A file may import from its own layer and from those above it in this list. */
-const LAYERS = [['types'], ['lib/describe', 'lib/errors'], ['lib/wire'], ['lib/options', 'lib/clock', 'lib/metrics'], ['lib/stream'], ['lib/schema'], ['lib/plugin'], ['lib/index']]
+const LAYERS = [['types'], ['lib/describe', 'lib/errors'], ['lib/wire'], ['lib/options', 'lib/clock', 'lib/guard', 'lib/metrics'], ['lib/stream'], ['lib/schema'], ['lib/plugin'], ['lib/index']]
 
 const files = ['lib', 'types']
   .flatMap((folder) => readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((file) => join(folder, file)))

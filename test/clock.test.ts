@@ -83,6 +83,17 @@ t.test('one that is cancelled is not woken, and leaves no timer', async (t) => {
   time.pass(100)
 })
 
+t.test('one that throws does not keep the others asleep', async (t) => {
+  const time = new Time()
+  const clock = new Clock(time.timers)
+  const woken: number[] = []
+  clock.wake(sleeper(() => { throw new Error('in a sleeper') }), 10)
+  clock.wake(sleeper((now) => { woken.push(now); return Infinity }), 20)
+  t.throws(() => time.pass(10), { message: 'in a sleeper' })
+  time.pass(10)
+  t.strictSame(woken, [20])
+})
+
 t.test('thousands that are due at once are woken in batches, none late by more than a timer', async (t) => {
   const time = new Time()
   const clock = new Clock(time.timers)

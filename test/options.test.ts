@@ -57,7 +57,7 @@ t.test('a value at the edge of its range is taken', async (t) => {
     end: [true, false],
     maxDuration: [101, false],
     stallTimeout: [1],
-    maxConnections: [1, false, { total: 1 }, { perKey: 1 }, { total: 9, perKey: 1, key: () => 'k' }, {}],
+    maxConnections: [1, false, { total: 1 }, { perKey: 1 }, { total: 9, perKey: 9, key: () => 'k' }],
     shutdown: [{ spread: 100 }, {}],
     onClose: [() => {}]
   }
@@ -81,6 +81,8 @@ t.test('options that contradict each other are refused, both by name', async (t)
   t.throws(() => resolvePluginOptions({ done: '[DONE]' }), { code, message: '`done` in the plugin\'s options needs `minimal: true`: other streams end with `sse.end`' })
   t.throws(() => resolvePluginOptions({ openAfter: 50, maxDuration: 50 }), { code, message: /^`openAfter` \(50\) .* less than `maxDuration` \(50\)/ })
   t.throws(() => resolvePluginOptions({ maxDuration: 50 }), { code, message: /^`openAfter` \(100\)/ }, 'against a default too')
+  t.throws(() => resolvePluginOptions({ maxConnections: {} }), { code, message: /needs `total` or `perKey`/ })
+  t.throws(() => resolvePluginOptions({ maxConnections: { total: 1, perKey: 2 } }), { code, message: /`maxConnections\.perKey` \(2\) .* more than `maxConnections\.total` \(1\)/ })
   t.throws(() => resolvePluginOptions({ maxConnections: { key: () => 'k' } }), { code, message: /^`maxConnections\.key` .* needs `maxConnections\.perKey`/ })
 })
 
@@ -91,6 +93,19 @@ t.test('the nearer option wins, and one that is undefined is none', async (t) =>
   t.equal(route.retry, false)
   t.equal(route.shutdown.spread, 200)
   t.equal(resolveOptions({ shutdown: {} }, plugin, 'config.sse').shutdown.spread, 200)
+})
+
+t.test('a route can leave the kind of stream that the plugin has set', async (t) => {
+  const plugin = resolvePluginOptions({ minimal: true, done: '[DONE]' })
+  t.equal(resolveOptions({ minimal: false }, plugin, 'config.sse').minimal, false)
+  t.throws(() => resolveOptions({ minimal: false, done: '[DONE]' }, plugin, 'config.sse'), { code })
+})
+
+t.test("what register() itself takes is none of the plugin's options", async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(sse, { prefix: '/x', logLevel: 'silent' } as never)
+  t.ok(app.hasReplyDecorator('sse'))
 })
 
 t.test('a bad option of the plugin stops its registration', async (t) => {

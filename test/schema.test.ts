@@ -63,6 +63,9 @@ t.test('what matches its schema comes through whole', async (t) => {
     'a recursive type or null': [Type.Union([Type.Null(), Type.Recursive((This) => Type.Object({ v: Type.Integer(), next: Type.Union([This, Type.Null()]) }))]), { v: 1, next: { v: 2, next: null } }],
     'a template literal': [Type.TemplateLiteral('a-${1|2}'), 'a-1'], // eslint-disable-line no-template-curly-in-string -- TypeBox's own syntax
     'a module': [Type.Module({ P: Type.Object({ x: Type.Integer() }), L: Type.Array(Type.Ref('P')) }).Import('L'), [{ x: 1 }]],
+    'a module of two that share a name': [Type.Object({ x: Type.Module({ A: Type.Integer() }).Import('A'), y: Type.Module({ A: Type.Object({ a: Type.String() }) }).Import('A') }), { x: 1, y: { a: 'x' } }],
+    'tuples or arrays': [Type.Array(Type.Union([Type.Tuple([Type.Integer()]), Type.Tuple([]), Type.Array(Type.String())])), [[1], [], ['x']]],
+    'empty tuples': [Type.Union([Type.Tuple([]), Type.Tuple([], { description: 'another' })]), []],
     'names that need quotes': [Type.Object({ 'a"b': Type.Integer(), '\u2028': Type.Integer() }), { 'a"b': 1, '\u2028': 3 }],
     'a recursive type beside itself': [Type.Recursive((This) => Type.Union([Type.String(), Type.Array(This)])), ['a', ['b', []]]],
     'a recursive type that holds itself at once': [Type.Recursive((This) => Type.Union([Type.String(), Type.Object({ next: Type.Union([This, This]) })])), { next: { next: 'a' } }],
@@ -72,7 +75,7 @@ t.test('what matches its schema comes through whole', async (t) => {
     'undefined in an array': [Type.Array(Type.Union([Type.Undefined(), Type.Integer()])), [1, undefined], [1, null]],
     'a number that is none in JSON': [Type.Object({ n: Type.Any() }), { n: Infinity }, { n: null }],
     'an open intersection': [Type.Intersect([Type.Object({ a: Type.Integer() })], { unevaluatedProperties: Type.String() }), { a: 1, b: 'x' }],
-    'an instance with toJSON': [Type.Object({ a: Type.Integer() }), { a: 1, toJSON: () => ({ a: 1, json: true }) }, { a: 1, json: true }],
+    'an instance with toJSON': [Type.Object({ a: Type.Integer() }), { a: 1, toJSON: () => ({ a: 1, json: true }) }, { a: 1 }],
     'a known format': [Type.Object({ at: Type.String({ format: 'date-time' }), who: Type.String({ format: 'email' }), id: Type.String({ format: 'uuid' }) }), { at: '2026-01-01T00:00:00Z', who: 'a@example.com', id: '00000000-0000-4000-8000-000000000000' }]
   }
   for (const [name, [schema, data, received = data]] of Object.entries(cases)) {
@@ -80,10 +83,31 @@ t.test('what matches its schema comes through whole', async (t) => {
   }
 })
 
+t.test('what other clients take for a line end is escaped, wherever a string stands', async (t) => {
+  const text = 'a\u2028b\u2029c\u0085d'
+  const escaped = 'a\\u2028b\\u2029c\\u0085d'
+  const frame = async (schema: TSchema, data: unknown) => (await stream(t, { e: schema }, [{ event: 'e', data }])).body
+  t.equal(await frame(Type.String(), text), `:\nevent: e\ndata: "${escaped}"\n\n`)
+  t.equal(await frame(Type.Record(Type.String(), Type.String()), { [text]: text }), `:\nevent: e\ndata: {"${escaped}":"${escaped}"}\n\n`)
+  t.equal(await frame(Type.Any(), { [text]: [text] }), `:\nevent: e\ndata: {"${escaped}":["${escaped}"]}\n\n`)
+})
+
+t.test('what is inherited is not sent, and what holds itself is refused', async (t) => {
+  t.strictSame(await roundTrip(t, Type.Object({ ['__proto__']: Type.Optional(Type.Object({})), a: Type.Integer() }), { a: 1 }), { a: 1 })
+  const cycle: { next?: unknown } = {}
+  cycle.next = cycle
+  const Node = Type.Recursive((This) => Type.Object({ next: Type.Optional(This) }))
+  t.equal((await stream(t, { e: Node }, [{ event: 'e', data: cycle }])).json().code, 'SSE_ERR_NOT_SERIALIZABLE')
+})
+
 t.test('a property that the schema does not declare stays at home', async (t) => {
   t.strictSame(await roundTrip(t, Type.Object({ a: Type.Integer() }), { a: 1, secret: 2 }), { a: 1 })
   t.strictSame(await roundTrip(t, Type.Union([Type.Object({ a: Type.Integer() }), Type.Object({ b: Type.Integer() })]), { a: 1, secret: 2 }), { a: 1 })
   t.strictSame(await roundTrip(t, Type.Array(Type.Object({ a: Type.Integer() })), [{ a: 1, secret: 2 }]), [{ a: 1 }])
+  t.strictSame(await roundTrip(t, Type.Record(Type.String({ pattern: '^a/' }), Type.Integer()), { 'a/1': 1, secret: 2 }), { 'a/1': 1 })
+  t.strictSame(await roundTrip(t, Type.Module({ P: Type.Object({ a: Type.Integer() }) }).Import('P'), { a: 1, secret: 2 }), { a: 1 })
+  t.strictSame(await roundTrip(t, Type.Object({ a: Type.Integer() }), { a: 1, toJSON: () => ({ a: 1, secret: 2 }) }), { a: 1 })
+  t.strictSame(await roundTrip(t, Type.Tuple([Type.Object({ a: Type.Integer() }), Type.Object({ b: Type.Integer() })]), [{ a: 1, b: 2 }, { b: 1, a: 2 }]), [{ a: 1 }, { b: 1 }])
 })
 
 t.test('a shared schema is found by $ref, in whatever order they come', async (t) => {
@@ -105,6 +129,7 @@ t.test('a shared schema is found by $ref, in whatever order they come', async (t
 
 t.test('a JSON Schema that nobody made with TypeBox is checked all the same', async (t) => {
   const share = (app: FastifyInstance) => {
+    app.addSchema({ $id: 'tree', type: 'object', properties: { t: { $ref: '#/x-types/v' }, kids: { type: 'array', items: { $ref: '#' } } }, 'x-types': { v: { type: 'string' } } })
     app.addSchema({ $id: 'node', type: 'object', properties: { v: { type: 'integer' }, next: { $ref: 'node#' } }, required: ['v'] })
   }
   const good: Array<[schema: object, data: unknown]> = [
@@ -123,17 +148,33 @@ t.test('a JSON Schema that nobody made with TypeBox is checked all the same', as
     [{ type: 'array', items: [{ type: 'integer' }], minItems: 1, maxItems: 1, additionalItems: false }, [1]],
     [{ type: 'object', patternProperties: { '^(.*)$': { type: 'integer' } } }, { a: 1 }],
     [{ $ref: 'node#' }, { v: 1, next: { v: 2 } }],
+    [{ $ref: 'node#', nullable: true }, null],
+    [{ $ref: 'tree' }, { t: 'a', kids: [{ t: 'b', kids: [] }] }],
+    [{ type: 'object', properties: { me: { $ref: '#' }, v: { $ref: '#/x-types/v' }, far: { $ref: 'tree' } }, 'x-types': { v: { type: 'integer' } } }, { v: 1, me: { v: 2, far: { t: 'a' } } }],
+    [{ type: ['object', 'null'], properties: { a: { type: 'string' } } }, { a: 'x' }],
+    [{ type: ['string', 'null'], maxLength: 5 }, 'abc'],
+    [{ const: null }, null],
+    [{ enum: ['a'], nullable: true }, null],
+    [{ type: 'object', properties: { a: true } }, { a: [1] }],
+    [{ $defs: { n: { type: 'integer' } }, type: 'array', items: { $ref: '#/$defs/n' } }, [1]],
     [{ type: 'object', properties: { v: { $ref: 'node#/properties/v' } } }, { v: 1 }],
     [{ type: 'object', properties: { a: { $ref: '#/$defs/a~1b' } }, $defs: { 'a/b': { type: 'integer' } } }, { a: 1 }]
   ]
   for (const [schema, data] of good) {
-    const { $defs, ...rest } = schema as Record<string, unknown>
-    t.strictSame(await roundTrip(t, $defs === undefined ? rest : Type.Unsafe({ ...rest, 'x-defs': $defs, properties: { a: { $ref: '#/x-defs/a~1b' } } }), data, share), data)
+    t.strictSame(await roundTrip(t, schema, data, share), data)
   }
   const bad: Array<[schema: object, data: unknown, path: string]> = [
     [{ type: 'object', required: ['a'], properties: { a: { type: 'integer' } } }, { a: '1' }, '/a'],
     [{ type: 'string', nullable: true }, 7, '/'],
-    [{ $ref: 'node#' }, { v: 1, next: { v: 'x' } }, '/next']
+    [{ $ref: 'node#' }, { v: 1, next: { v: 'x' } }, '/next'],
+    [{ type: 'integer', not: { const: 5 } }, 5, '/'],
+    [{ type: 'integer', not: { const: 5 } }, 'x', '/'],
+    [{ type: 'string', anyOf: [{ type: 'string' }, { type: 'integer' }] }, 7, '/'],
+    [{ type: 'string', enum: ['a', 'bb'], minLength: 2 }, 'a', '/'],
+    [{ $ref: 'node#', type: 'object', required: ['next'] }, { v: 1 }, '/'],
+    [{ type: ['string', 'null'], maxLength: 2 }, 'abc', '/'],
+    [{ type: 'object', properties: { a: false } }, { a: 1 }, '/a'],
+    [{ $ref: 'tree' }, { t: { kids: [{ t: 7 }] } }, '/t']
   ]
   for (const [schema, data, path] of bad) {
     const response = await stream(t, { e: schema }, [{ event: 'e', data }], {}, share)
@@ -205,7 +246,7 @@ t.test("validate: 'drop' leaves out what does not match, and only that", async (
   t.strictSame(dropped, ['n', 'm'])
   t.equal(app.sse.stats().dropped, 2)
   t.equal((await app.inject('/field')).json().code, 'SSE_ERR_INVALID_FIELD', 'a forged field is never dropped in silence')
-  t.equal((await stream(t, { n: Type.Integer() }, [{ event: 'n', text: 'x' }, { event: 'n', data: 1 }], { validate: 'drop' })).body, ':\nevent: n\ndata: 1\n\n')
+  t.equal((await stream(t, { n: Type.Integer() }, [{ event: 'n', text: 'x' }, { event: 'n', data: undefined }, { event: 'n', data: 1 }], { validate: 'drop' })).body, ':\nevent: n\ndata: 1\n\n')
 
   const untyped = Fastify()
   t.teardown(() => untyped.close())
@@ -258,7 +299,7 @@ t.test('the constructors build what can be yielded', async (t) => {
     yield events.message!(1, { id: '' })
   }))
   t.equal((await app.inject('/typed')).body, ':\n: c\nevent: tick\nretry: 100\ndata: 1\nid: 1\n\ndata: 2\n\nevent: log\ndata: a\ndata: b\n\nevent: constructor\ndata: 3\n\n')
-  t.strictSame(seen, [{ event: 'tick', data: 1 }, { event: 'tick', data: 1, id: '1', retry: 100, comment: 'c' }, { data: 2 }, { event: 'log', text: 'a\nb' }, ['tick', 'message', 'log', 'constructor']])
+  t.strictSame(seen, [{ event: 'tick', data: 1 }, { event: 'tick', data: 1, id: '1', retry: 100, comment: 'c' }, { data: 2 }, { event: 'log', data: 'a\nb' }, ['tick', 'message', 'log', 'constructor']])
   t.equal((await app.inject('/any')).body, ':\nevent: tick\ndata: {"n":1}\n\ndata: 1\nid: \n\n')
   t.equal((await app.inject('/text')).body, ':\ndata: a\ndata: b\nid: 1\n\n')
   t.equal(symbol, undefined, 'for any name, which a symbol is not')
@@ -291,7 +332,7 @@ t.test('a bad schema stops the start, and names event and route', async (t) => {
   }
   for (const schemas of [7, [], null, Type.Object({})]) await t.rejects(declare(schemas), { code, message: /schema\.sse of GET \/x/ })
   for (const name of ['open', 'error', 'sse.end', 'a\nb', 'a\rb', 'a\0', '']) await t.rejects(declare({ [name]: Type.Any() }), { code }, JSON.stringify(name))
-  for (const schema of [7, null, undefined, [], { type: 'strange' }, { type: 7 }, { type: 'object', dependentRequired: {} }, Type.Unsafe({ type: 'string', oneOf: [] }), Type.Function([], Type.Any()), Type.BigInt(), Type.Void(), Type.Undefined(), Type.Object({ a: Type.Promise(Type.Any()) }), Type.Array(Type.Uint8Array()), Type.Ref('Nobody'), Type.Unsafe({ $ref: '#/a/b/c' }), Type.Object({ a: Type.String({ format: 'nonsense' }) })]) {
+  for (const schema of [7, null, undefined, [], { type: 'strange' }, { type: 'array', items: [{}] }, { const: {} }, { maxLength: 1 }, { type: 'object', properties: {}, patternProperties: { '^a': {} } }, Type.Unsafe({ $ref: '#/%zz' }), { type: 7 }, { type: 'object', dependentRequired: {} }, Type.Unsafe({ type: 'string', oneOf: [] }), Type.Function([], Type.Any()), Type.BigInt(), Type.Void(), Type.Undefined(), Type.Object({ a: Type.Promise(Type.Any()) }), Type.Array(Type.Uint8Array()), Type.Ref('Nobody'), Type.Unsafe({ $ref: '#/a/b/c' }), Type.Object({ a: Type.String({ format: 'nonsense' }) })]) {
     await t.rejects(declare({ tick: schema }), { code, message: /event `tick` in schema\.sse of GET \/x/ })
   }
 })
@@ -321,6 +362,8 @@ t.test('the documented 200 is the stream, unless the user documented one', async
   const schema = { sse: { tick: Tick, message: Type.String() }, response: { 404: Type.Object({ why: Type.String() }) } }
   app.get('/', { schema, exposeHeadRoute: false }, (_request, reply) => reply.code(404).send({ why: 'none' }))
   app.get('/own', { schema: { ...schema, response: { 200: Type.Any() } }, exposeHeadRoute: false }, () => 'own')
+  app.get('/text', { schema: { sse: { log: Type.String({ contentMediaType: 'text/plain' }) } }, exposeHeadRoute: false }, () => 'text')
+  app.get('/none', { schema: { sse: {} }, exposeHeadRoute: false }, () => 'none')
   t.strictSame(JSON.parse(JSON.stringify(responses)), JSON.parse(JSON.stringify([
     {
       200: {
@@ -330,8 +373,8 @@ t.test('the documented 200 is the stream, unless the user documented one', async
             schema: { type: 'string' },
             itemSchema: {
               oneOf: [
-                { type: 'object', required: ['event', 'data'], properties: { event: { const: 'tick' }, data: { type: 'string', contentMediaType: 'application/json', contentSchema: Tick }, id: { type: 'string' }, retry: { type: 'integer', minimum: 0 } } },
-                { type: 'object', required: ['data'], properties: { data: { type: 'string', contentMediaType: 'application/json', contentSchema: Type.String() }, id: { type: 'string' }, retry: { type: 'integer', minimum: 0 } } }
+                { type: 'object', required: ['event', 'data'], properties: { event: { const: 'tick' }, data: { type: 'string', contentMediaType: 'application/json', contentSchema: Tick }, id: { type: 'string' }, retry: { type: 'integer', minimum: 100 } } },
+                { type: 'object', required: ['data'], properties: { data: { type: 'string', contentMediaType: 'application/json', contentSchema: Type.String() }, id: { type: 'string' }, retry: { type: 'integer', minimum: 100 } } }
               ]
             }
           }
@@ -339,7 +382,9 @@ t.test('the documented 200 is the stream, unless the user documented one', async
       },
       404: schema.response[404]
     },
-    { 200: Type.Any() }
+    { 200: Type.Any() },
+    { 200: { description: 'A stream of server-sent events', content: { 'text/event-stream': { schema: { type: 'string' }, itemSchema: { oneOf: [{ type: 'object', required: ['event', 'data'], properties: { event: { const: 'log' }, data: { type: 'string', contentMediaType: 'text/plain' }, id: { type: 'string' }, retry: { type: 'integer', minimum: 100 } } }] } } } } },
+    { 200: { description: 'A stream of server-sent events', content: { 'text/event-stream': { schema: { type: 'string' } } } } }
   ])))
   t.strictSame((await app.inject('/')).json(), { why: 'none' }, 'an error that the user documented stays theirs')
   t.notOk('200' in schema.response, "the user's object is left alone")

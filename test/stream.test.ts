@@ -2,7 +2,8 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import http2 from 'node:http2'
-import { Readable } from 'node:stream'
+import { createReadStream } from 'node:fs'
+import { PassThrough, Readable, Writable } from 'node:stream'
 import { ReadableStream } from 'node:stream/web'
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
@@ -226,11 +227,11 @@ t.test('a comment keeps an idle connection alive, and only an idle one', async (
       await never()
     }, { heartbeat: 20 }))
     app.get('/busy', (_request, reply) => reply.sse(async function * () {
-      for (let n = 0; n < 8; n++) {
+      for (let n = 0; n < 14; n++) { // for longer than a heartbeat, with never as long between two
         yield String(n)
-        await delay(5)
+        await delay(50)
       }
-    }, { heartbeat: 1000 }))
+    }, { heartbeat: 500 }))
     app.get('/off', (_request, reply) => reply.sse(async function * ({ signal }) { yield 'a'; await delay(60, undefined, { signal }) }, { heartbeat: false }))
   })
   const client = await RawSocket.request(base, '/')
@@ -264,6 +265,9 @@ t.test('a reader that does not read is not read for: the source waits', async (t
     still = pulled === before ? still + 1 : 0
   }
   t.ok(pulled < 5_000, `${pulled} events of 10 kB`)
+  const { bytes } = served.app.sse.stats()
+  await delay(50)
+  t.equal(served.app.sse.stats().bytes, bytes, 'nor do heartbeats pile up')
   const stood = pulled
   client.socket.resume()
   await until(() => pulled >= stood + 100)
@@ -606,6 +610,9 @@ t.test('over a limit an EventSource is told to come back, others get 503, and no
   t.equal(other.statusCode, 503)
   t.equal(other.json().code, 'SSE_ERR_TOO_MANY_CONNECTIONS')
   t.ok(Number(other.headers['retry-after']) >= 1)
+  const told = []
+  for (let n = 0; n < 50; n++) told.push(Number(/\d+/.exec((await app.inject({ url: '/total', headers: asEventSource })).body)?.[0]))
+  t.ok(Math.min(...told) >= 750 && Math.max(...told) <= 1_250 && new Set(told).size > 20, 'they come back spread')
   first.leave()
   await until(() => app.sse.stats().open < 2)
   const third = await enter('/total')
@@ -639,6 +646,10 @@ t.test('a reply can be streamed once', async (t) => {
       reply.sse(async function * () { await turn(); await turn(); yield 'a' })
       reply.send('something else')
     })
+    app.get('/raw', (_request, reply) => {
+      reply.sse(async function * () { await null; yield 'a' })
+      reply.raw.end('past Fastify')
+    })
     app.get('/beside', (_request, reply) => {
       const other = new Readable({ read () {} })
       reply.sse(async function * () {
@@ -657,6 +668,179 @@ t.test('a reply can be streamed once', async (t) => {
   t.equal(reason, 'error')
   t.match(error, { code: 'SSE_ERR_ALREADY_SENT' })
   t.equal((await app.inject('/beside')).body, 'something end')
+  t.equal((await app.inject('/raw')).body, 'past Fastify')
+  t.match(await whenClosed(3), { reason: 'error', error: { code: 'SSE_ERR_ALREADY_SENT' } })
+})
+
+t.test('limits of a call count the streams of its route alone, and all of them', async (t) => {
+  const { app, base } = await serve(t, (app) => {
+    for (const path of ['/a', '/b']) app.get(path, (request, reply) => reply.sse(async function * () { yield 'in'; await never() }, (request.query as { free?: string }).free === undefined ? { maxConnections: 1 } : {}))
+  })
+  const enter = async (path: string) => { const client = await RawSocket.request(base, path); await client.until('in'); return client }
+  await enter('/a')
+  await enter('/b')
+  t.equal((await app.inject('/a')).statusCode, 503)
+  await enter('/a?free=1')
+  t.equal((await app.inject('/b')).statusCode, 503)
+})
+
+t.test('a minimal stream sends its headers when it opens', async (t) => {
+  const first = gate()
+  const { base } = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse(async function * () { await first.opened; yield 'a' }, { minimal: true, openAfter: 5 }))
+  })
+  const client = await RawSocket.request(base, '/')
+  await client.until(({ text }) => text.includes('\r\n\r\n'))
+  t.equal(client.body, '')
+  first.open()
+  await client.until((client) => client.complete)
+  t.equal(client.body, 'data: a\n\n')
+})
+
+t.test('callbacks that return promises crash nothing', async (t) => {
+  const { app } = await serve(t, (app) => {
+    const reject = async () => { throw new Error('in a callback') }
+    app.get('/', { config: { sse: { onClose: reject, onError: reject } } }, (_request, reply) => reply.sse(function * () { yield 'a'; throw new Error('x') }))
+  }, { metrics: { open: async () => { throw new Error('in a metric') } } })
+  t.equal((await app.inject('/')).body, ':\ndata: a\n\nevent: sse.error\ndata: {"message":"The stream failed"}\n\n')
+  await turn()
+})
+
+t.test('an iterable of promises is awaited, and let go where one rejects', async (t) => {
+  let returned = 0
+  const { app } = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse([Promise.resolve('a'), 'b'] as never))
+    app.get('/rejects', (_request, reply) => reply.sse({
+      [Symbol.iterator]: () => ({ next: () => ({ done: false, value: Promise.reject(new Error('x')) }), return () { returned++; return { done: true, value: undefined } } })
+    } as never))
+    for (const [index, nothing] of [undefined, null, 7].entries()) app.get(`/nothing/${index}`, (_request, reply) => reply.sse({ [Symbol.iterator]: () => ({ next: () => nothing }) } as never))
+  })
+  t.equal((await app.inject('/')).body, ':\ndata: a\n\ndata: b\n\n')
+  t.equal((await app.inject('/rejects')).statusCode, 500)
+  t.equal(returned, 1)
+  for (const index of [0, 1, 2]) t.equal((await app.inject(`/nothing/${index}`)).json().code, 'SSE_ERR_INVALID_SOURCE')
+})
+
+t.test('the signal has aborted when return() is called', async (t) => {
+  let aborted: boolean | undefined
+  const served = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse(({ signal }) => ({
+      [Symbol.asyncIterator]: () => ({ next: () => never(), async return () { aborted = signal.aborted; return { done: true as const, value: undefined } } })
+    }), { openAfter: 1 }))
+  })
+  const client = await RawSocket.request(served.base, '/')
+  await client.until(':\n')
+  client.leave()
+  await served.whenClosed()
+  t.equal(aborted, true)
+})
+
+t.test('a source that is not started is let go', async (t) => {
+  const made: Readable[] = []
+  const make = () => { const readable = new Readable({ objectMode: true, read () {} }); made.push(readable); return readable }
+  const { app } = await serve(t, (app) => {
+    app.get('/ended', (_request, reply) => reply.sse(make()))
+    app.get('/refused', (_request, reply) => { app.sse.stats(); return reply.sse(make(), { maxConnections: { perKey: 1, key: () => { throw new Error('in key') } } }) })
+    app.get('/options', (_request, reply) => reply.sse(make(), { retry: 1 }))
+  })
+  t.equal((await app.inject({ url: '/ended', headers: { ...asEventSource, 'last-event-id': '~end' } })).statusCode, 204)
+  t.equal((await app.inject('/refused')).statusCode, 500)
+  t.equal((await app.inject('/options')).statusCode, 500)
+  t.strictSame(made.map(({ destroyed }) => destroyed), [true, true, true])
+})
+
+t.test('the answer of a hook that fails has no headers of the stream, and no stream is left', async (t) => {
+  const served = await serve(t, (app) => {
+    app.get('/', { onSend: async () => { throw new Error('in a hook') } }, (_request, reply) => reply.sse(async function * () { yield 'a'; await never() }))
+    app.get('/header', (_request, reply) => reply.header('x-bad', 'a\nb').sse(['a']))
+  })
+  const { statusCode, headers } = await served.app.inject('/')
+  t.equal(statusCode, 500)
+  t.notOk(headers['x-accel-buffering'])
+  t.notOk(headers['cache-control'])
+  t.match(await served.whenClosed(), { reason: 'error', events: 0, bytes: 0 })
+  t.equal((await served.app.inject('/header')).statusCode, 500)
+  t.equal((await served.whenClosed(2)).reason, 'error')
+})
+
+t.test('pipelined streams end with their connection', async (t) => {
+  let ended = 0
+  const served = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse(async function * ({ signal }) { try { yield 'a'; await delay(2 ** 30, undefined, { signal }) } finally { ended++ } }))
+  })
+  const client = await RawSocket.request(served.base, '/')
+  client.ask('/')
+  client.ask('/')
+  await until(() => served.app.sse.stats().open === 3)
+  client.leave()
+  t.strictSame([(await served.whenClosed(3)).reason, ...served.closed.map(({ reason }) => reason)], Array(4).fill('client'))
+  await until(() => ended === 3)
+  t.equal(served.app.sse.stats().open, 0)
+})
+
+t.test('a file that cannot be opened crashes nothing, started or not', async (t) => {
+  const { app } = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse(createReadStream('/does/not/exist', 'utf8')))
+    app.get('/options', (_request, reply) => reply.sse(createReadStream('/does/not/exist', 'utf8'), { retry: 1 }))
+  })
+  t.equal((await app.inject('/')).statusCode, 500)
+  t.equal((await app.inject({ method: 'HEAD', url: '/' })).statusCode, 200)
+  t.equal((await app.inject({ url: '/', headers: { ...asEventSource, 'last-event-id': '~end' } })).statusCode, 204)
+  t.equal((await app.inject('/options')).statusCode, 500)
+  await delay(20) // the error comes when the file system has answered
+})
+
+t.test('a failure that cannot even be told ends the stream', async (t) => {
+  const unspeakable = Object.defineProperty(new Error('x'), 'message', { get () { throw new Error('in message') } })
+  const stream = new Writable({ write (_line, _encoding, done) { done() } })
+  const { app } = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse(async function * () { yield 'a'; await turn(); throw unspeakable }))
+    app.get('/odd', (_request, reply) => reply.sse([{ get data () { throw undefined } }, 'next'] as never)) // eslint-disable-line no-throw-literal -- the worst that an event can do
+  }, { server: { logger: { stream, serializers: { err: (error: Error) => ({ message: error.message }) } as never } } })
+  t.equal((await app.inject('/')).body, ':\ndata: a\n\nevent: sse.error\ndata: {"message":"The stream failed"}\n\n')
+  t.equal((await app.inject('/odd')).statusCode, 500)
+})
+
+t.test('maxDuration counts while the first event is awaited', async (t) => {
+  const served = await serve(t, (app) => { app.get('/', (_request, reply) => reply.sse(async function * () { await never(); yield 'a' }, { openAfter: Infinity, maxDuration: 50 })) })
+  const client = await RawSocket.request(served.base, '/')
+  await client.until((client) => client.complete)
+  t.match(client.body, /^:\nevent: sse\.bye\n/)
+})
+
+t.test('an error whose answer cannot be sent crashes nothing', async (t) => {
+  const { base } = await serve(t, (app) => {
+    app.setErrorHandler((_error, _request, reply) => reply.header('x-bad', 'a\nb').send('never'))
+    app.get('/', (_request, reply) => reply.sse(() => { throw new Error('x') }))
+  })
+  const client = await RawSocket.request(base, '/')
+  await client.until(({ head }) => head !== '')
+  t.equal(client.status, 500)
+  client.leave()
+})
+
+t.test('a key that is no string is refused', async (t) => {
+  const { app } = await serve(t, (app) => { app.get('/', (_request, reply) => reply.sse(['a'], { maxConnections: { perKey: 1, key: (async () => 'a') as never } })) })
+  t.equal((await app.inject('/')).json().code, 'SSE_ERR_INVALID_OPTION')
+})
+
+t.test('a stream is never given a length', async (t) => {
+  const { base } = await serve(t, (app) => { app.get('/', (_request, reply) => reply.sse(['a'])) })
+  const client = await RawSocket.request(base, '/')
+  await client.until((client) => client.complete)
+  t.notMatch(client.head.toLowerCase(), 'content-length')
+})
+
+t.test('a reader that stalls behind a transform is cut at the end too', async (t) => {
+  const served = await serve(t, (app) => {
+    app.get('/', { onSend: async (_request, _reply, payload) => (payload as Readable).pipe(new PassThrough()) }, (_request, reply) => reply.sse(function * () { yield 'x'.repeat(20_000_000) }))
+  }, { stallTimeout: 100 })
+  const client = await RawSocket.request(served.base, '/')
+  client.stall()
+  await served.whenClosed()
+  await until(() => new Promise((resolve) => served.app.server.getConnections((_error, count) => resolve(count === 0))))
+  t.pass('it is gone')
+  client.leave()
 })
 
 t.test('HEAD gets the headers, and no source starts', async (t) => {

@@ -1,6 +1,8 @@
 // Limits of open streams, counted for the scope that set them. A newcomer over a limit is turned away; nobody is
 // evicted, since a client that is evicted comes back and evicts the next.
 import type { FastifyRequest } from 'fastify'
+import { kindOf } from '../describe.js'
+import { SSE_ERR_INVALID_OPTION } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
 
 export class Gate {
@@ -9,14 +11,14 @@ export class Gate {
 
   /** Counts the request in and gives what counts it out again, or undefined where it is one too many. */
   admit ({ maxConnections }: ResolvedOptions, request: FastifyRequest): (() => void) | undefined {
-    if (maxConnections === false) return noLimit
-    const { total, perKey, key } = maxConnections
-    if (this.#total >= total) return undefined
-    if (perKey === Infinity) {
+    if (maxConnections !== false && this.#total >= maxConnections.total) return undefined
+    if (maxConnections === false || maxConnections.perKey === Infinity) {
       this.#total++
       return () => { this.#total-- }
     }
-    const name = key(request)
+    const { perKey, key } = maxConnections
+    const name: unknown = key(request)
+    if (typeof name !== 'string') throw new SSE_ERR_INVALID_OPTION(`Expected \`maxConnections.key\` to return a string, got ${kindOf(name)}`)
     const held = this.#perKey.get(name) ?? 0
     if (held >= perKey) return undefined
     this.#total++
@@ -29,5 +31,3 @@ export class Gate {
     }
   }
 }
-
-const noLimit = () => {}

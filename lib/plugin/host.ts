@@ -1,10 +1,12 @@
 // What all streams of one Fastify instance share: the clock, the turns, the count, and the list of who is there.
+import type { Http2ServerResponse } from 'node:http2'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { SsePluginOptions } from '../../types/options.js'
 import type { SseStats } from '../../types/metrics.js'
 import type { SseClosed } from '../../types/stream.js'
 import { Clock } from '../clock.js'
-import { guard, Meter } from '../metrics.js'
+import { guard } from '../guard.js'
+import { Meter } from '../metrics.js'
 import { resolvePluginOptions, type ResolvedOptions } from '../options.js'
 import type { Mismatch, SseStream, StreamHost } from '../stream/stream.js'
 import { Turns } from '../stream/turns.js'
@@ -71,6 +73,7 @@ export class Host implements StreamHost {
 
   turnAway (reply: FastifyReply, options: ResolvedOptions, reason: 'maxConnections' | 'shutdown'): void {
     this.#meter.refuse(reply.request as FastifyRequest, reason)
+    release(reply)
     turnAway(reply, options, reason)
   }
 
@@ -88,7 +91,10 @@ export class Host implements StreamHost {
   /** Ends all streams and resolves when their connections are done, or after `ms`, when what is left is cut. */
   async shutDown (ms: number): Promise<void> {
     this.#closing = true
-    for (const stream of [...this.#streams.keys()]) stream.shutDown()
+    for (const stream of [...this.#streams.keys()]) {
+      stream.shutDown()
+      closeSession(stream.reply)
+    }
     if (this.#streams.size === 0) return
     let timer: NodeJS.Timeout | undefined
     await new Promise<void>((resolve) => {
@@ -98,4 +104,9 @@ export class Host implements StreamHost {
     clearTimeout(timer)
     for (const stream of this.#streams.keys()) stream.reply.raw.destroy()
   }
+}
+
+/** Over HTTP/2 a client would come back on the session that it has, where Fastify answers 503 by now. */
+function closeSession ({ raw, request }: FastifyReply): void {
+  if (request.raw.httpVersionMajor >= 2) (raw as unknown as Http2ServerResponse).stream.session?.close() // as the version says
 }

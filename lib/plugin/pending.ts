@@ -1,10 +1,15 @@
 // A reply whose stream is on its way: it waits for the first event, or for hooks.
 import type { FastifyReply } from 'fastify'
-import { SseStream } from '../stream/stream.js'
+import type { SseStream } from '../stream/stream.js'
 import { unsetHeaders } from './answer.js'
 
-/** Marks the reply as taken, until it is released. */
-export function reserve (reply: FastifyReply): void {
+const kStream = Symbol('fastify-typed-sse.stream')
+
+type Reserved = FastifyReply & { [kStream]?: SseStream }
+
+/** Marks the reply as taken by the stream, until it is released. */
+export function reserve (reply: FastifyReply, stream: SseStream): void {
+  (reply as Reserved)[kStream] = stream
   reply.send = send
 }
 
@@ -14,7 +19,7 @@ export function isReserved (reply: FastifyReply): boolean {
 
 /** The stream came to nothing before its response was committed: the reply is the handler's again. */
 export function release (reply: FastifyReply): void {
-  reply.send = Object.getPrototypeOf(reply).send
+  if (isReserved(reply)) reply.send = Object.getPrototypeOf(reply).send
 }
 
 /**
@@ -22,8 +27,11 @@ export function release (reply: FastifyReply): void {
  * empty 200 in place of the stream: there is nothing in it to send. What is sent otherwise takes the stream's place,
  * as the error of an onSend hook does.
  */
-function send (this: FastifyReply, payload?: unknown): FastifyReply {
+function send (this: Reserved, payload?: unknown): FastifyReply {
   if (payload === undefined) return this
-  if (!(payload instanceof SseStream) && !this.raw.headersSent) unsetHeaders(this)
+  if (payload !== this[kStream] && !this.raw.headersSent) {
+    unsetHeaders(this)
+    this[kStream]?.replace()
+  }
   return Object.getPrototypeOf(this).send.call(this, payload)
 }

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { SseOptions } from '../../types/options.js'
 import { SSE_ERR_ALREADY_SENT } from '../errors.js'
 import { resolveOptions } from '../options.js'
+import { isDestroyed } from '../stream/gone.js'
 import { checkSource, discardSource } from '../stream/source.js'
 import { SseStream } from '../stream/stream.js'
 import { readLastEventId } from '../wire/headers.js'
@@ -13,40 +14,49 @@ import { hasEnded, routeOf } from './route.js'
 
 export function decorateReply (host: Host) {
   return function sse (this: FastifyReply, source: unknown, given?: SseOptions): FastifyReply {
-    const { request } = this
     checkSource(source)
-    if (this.sent || this.raw.headersSent || isReserved(this)) {
-      throw new SSE_ERR_ALREADY_SENT('reply.sse() was called on a reply that has been sent already')
-    }
-    const route = routeOf(host, this)
-    const options = given === undefined ? route.options : resolveOptions(given, route.options, 'the options of reply.sse()')
-
-    if (request.method === 'HEAD') {
+    try {
+      if (!start(host, this, source, given)) discardSource(source)
+    } catch (error) {
       discardSource(source)
-      answerHead(this)
-      return this
+      throw error
     }
-    if (options.end && !options.minimal && hasEnded(request as FastifyRequest)) {
-      discardSource(source)
-      answerEnded(this)
-      return this
-    }
-    const { encoder } = route
-    const leave = host.closing ? undefined : route.gate.admit(options, request as FastifyRequest)
-    if (leave === undefined) {
-      discardSource(source)
-      host.turnAway(this, options, host.closing ? 'shutdown' : 'maxConnections')
-      return this
-    }
-
-    reserve(this)
-    // @fastify/compress leaves a response alone where its request has this header; a route's `compress: false`
-    // reaches it only where it was registered after this plugin.
-    request.raw.headers['x-no-compression'] ??= '1'
-    const lastEventId = readLastEventId(request.headers['last-event-id'], request.originalUrl)
-    const stream = new SseStream(host, this, options, encoder, lastEventId, isEventSource(this))
-    host.opened(stream, leave)
-    stream.start(source)
     return this
   }
+}
+
+/** Whether the source has been started. If not, the reply has been answered otherwise. */
+function start (host: Host, reply: FastifyReply, source: unknown, given: SseOptions | undefined): boolean {
+  const request = reply.request as FastifyRequest // the generic one: nothing here depends on the route's types
+  if (reply.sent || reply.raw.headersSent || isReserved(reply)) {
+    throw new SSE_ERR_ALREADY_SENT('reply.sse() was called on a reply that has been sent already, or has a stream')
+  }
+  const route = routeOf(host, reply)
+  const options = given === undefined ? route.options : resolveOptions(given, route.options, 'the options of reply.sse()')
+  if (isDestroyed(reply.raw)) return false // the client left while the handler was busy: its 'close' will not come again
+
+  if (request.method === 'HEAD') {
+    answerHead(reply)
+    return false
+  }
+  if (options.end && !options.minimal && hasEnded(request)) {
+    answerEnded(reply)
+    return false
+  }
+  const { encoder } = route
+  const leave = host.closing ? undefined : route.gateOf(options).admit(options, request)
+  if (leave === undefined) {
+    host.turnAway(reply, options, host.closing ? 'shutdown' : 'maxConnections')
+    return false
+  }
+
+  // @fastify/compress leaves a response alone where its request has this header; a route's `compress: false`
+  // reaches it only where it was registered after this plugin.
+  request.raw.headers['x-no-compression'] ??= '1'
+  const lastEventId = readLastEventId(request.headers['last-event-id'], request.originalUrl)
+  const stream = new SseStream(host, reply, options, encoder, lastEventId, isEventSource(reply))
+  reserve(reply, stream)
+  host.opened(stream, leave)
+  stream.start(source)
+  return true
 }

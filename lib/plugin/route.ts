@@ -22,19 +22,26 @@ const plain = new PlainEncoder()
 
 export class Route {
   readonly options: ResolvedOptions
-  readonly gate: Gate
+  readonly #host: Host
+  /** For limits that the route or a call sets. */
+  readonly #gate = new Gate()
   readonly #compile: () => Encoder
   #encoder: Encoder | undefined
 
   constructor (host: Host, app: FastifyInstance, where: string, schemas: unknown, config: unknown) {
+    this.#host = host
     this.options = config === undefined ? host.options : resolveOptions(config, host.options, `config.sse of ${where}`)
-    this.gate = this.options.maxConnections === host.options.maxConnections ? host.gate : new Gate()
     if (schemas === undefined) {
       this.#compile = () => plain
     } else {
       checkEventNames(schemas, where)
       this.#compile = () => new SchemaEncoder(compileEvents(schemas, app.getSchemas(), where))
     }
+  }
+
+  /** What counts a stream: the plugin's gate for the plugin's limits, the route's own for nearer ones. */
+  gateOf ({ maxConnections }: ResolvedOptions): Gate {
+    return maxConnections === this.#host.options.maxConnections ? this.#host.gate : this.#gate
   }
 
   /** Compiled when it is first asked for, which is when the application is ready: shared schemas may come after the route. */

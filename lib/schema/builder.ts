@@ -15,20 +15,19 @@ function withMeta (item: Item, meta: SseMeta | undefined): Item {
   return item
 }
 
-function constructor (name: string, isText: boolean): Construct {
+function constructor (name: string): Construct {
   // `message` is what a client calls an event without a name.
-  if (name === 'message') return isText ? (text, meta) => withMeta({ text }, meta) : (data, meta) => withMeta({ data }, meta)
-  return isText ? (text, meta) => withMeta({ event: name, text }, meta) : (data, meta) => withMeta({ event: name, data }, meta)
+  return name === 'message' ? (data, meta) => withMeta({ data }, meta) : (data, meta) => withMeta({ event: name, data }, meta)
 }
 
 /** One constructor for each of the route's events. */
 export function buildEvents (events: CompiledEvents): Readonly<Record<string, Construct>> {
   const built: Record<string, Construct> = Object.create(null) // an event may be called `constructor`
-  for (const { name, isText } of events.values()) built[name] = constructor(name, isText)
+  for (const name of events.keys()) built[name] = constructor(name)
   return Object.freeze(built)
 }
 
 /** Of a route without schemas: one for any name. */
 export const anyEvents = new Proxy<Record<string, Construct>>({}, {
-  get: (_, name) => typeof name === 'string' ? constructor(name, false) : undefined
+  get: (_, name) => typeof name === 'string' ? constructor(name) : undefined
 })

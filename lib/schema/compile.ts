@@ -3,10 +3,10 @@ import { Kind, type TSchema } from '@sinclair/typebox'
 import { TypeCompiler, type TypeCheck } from '@sinclair/typebox/compiler'
 import type { ValueError } from '@sinclair/typebox/errors'
 import { describe } from '../describe.js'
-import { SSE_ERR_INVALID_DATA, SSE_ERR_INVALID_SCHEMA } from '../errors.js'
+import { SSE_ERR_INVALID_DATA, SSE_ERR_INVALID_SCHEMA, SSE_ERR_NOT_SERIALIZABLE } from '../errors.js'
 import { eventLine } from '../wire/encode.js'
 import { checkEventName } from '../wire/field.js'
-import { normalize } from './normalize.js'
+import { FORMAT_PREFIX, normalize } from './normalize.js'
 import { compileSerializer, type Stringify } from './serialize.js'
 
 export interface CompiledEvent {
@@ -71,14 +71,22 @@ function compileEvent (name: string, given: unknown, shared: Readonly<Record<str
     name,
     line: eventLine(name),
     isText: schema[Kind] === 'String' && schema.contentMediaType === 'text/plain',
-    check: (data) => { if (!checker.Check(data)) throw mismatchOf(name, checker, data) },
+    check: (data) => { if (!passes(checker, data)) throw mismatchOf(name, checker, data) },
     stringify: compileSerializer(schema, references)
+  }
+}
+
+function passes (checker: TypeCheck<TSchema>, data: unknown): boolean {
+  try {
+    return checker.Check(data)
+  } catch (cause) {
+    throw new SSE_ERR_NOT_SERIALIZABLE('Expected `data` to be readable, got a value whose check failed: it holds itself, or a getter throws', { cause })
   }
 }
 
 function mismatchOf (event: string, checker: TypeCheck<TSchema>, data: unknown): Error {
   const { path, message } = checker.Errors(data).First() as ValueError // Check has failed, so there is one
-  return invalidData(event, path === '' ? '/' : path, message)
+  return invalidData(event, path === '' ? '/' : path, message.replace(FORMAT_PREFIX, ''))
 }
 
 /** @param path JSON Pointer to what does not match */

@@ -71,7 +71,7 @@ function encodeData (event: CompiledEvent, item: Item): string {
     return textLines(text)
   }
   if (item.text !== undefined) throw invalidData(event.name, '/', "it is sent as JSON, so give it `data`. Text is for events whose schema is Type.String({ contentMediaType: 'text/plain' })")
-  if (item.data !== undefined) event.check(item.data) // toJson has the better message for undefined
+  event.check(item.data)
   return `data: ${toJson(item.data, event.stringify)}\n`
 }
 

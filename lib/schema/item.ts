@@ -1,6 +1,6 @@
 // What a source yields, before anything but its shape is known.
 import type { SseMeta } from '../../types/event.js'
-import { describe } from '../describe.js'
+import { kindOf } from '../describe.js'
 import { SSE_ERR_INVALID_EVENT } from '../errors.js'
 
 export interface Item extends SseMeta {
@@ -12,11 +12,11 @@ export interface Item extends SseMeta {
 /** @throws SSE_ERR_INVALID_EVENT */
 export function readItem (given: unknown): Item {
   if (typeof given === 'string') return { text: given }
-  if (typeof given !== 'object' || given === null) throw new SSE_ERR_INVALID_EVENT(`Expected an event to be an object { event, data } or a string, got ${describe(given)}`)
+  if (typeof given !== 'object' || given === null) throw new SSE_ERR_INVALID_EVENT(`Expected an event to be an object { event, data } or a string, got ${kindOf(given)}`)
   const item: Item = given
   if (item.data === undefined) {
     // With the key but without a value it is a mistake in the payload, of which the encoder tells.
-    if (item.text === undefined && !('data' in item)) throw new SSE_ERR_INVALID_EVENT(`Expected an event to have \`data\` or \`text\`, got ${describe(given)} with neither.${hint(given)}`)
+    if (item.text === undefined && !('data' in item)) throw new SSE_ERR_INVALID_EVENT(`Expected an event to have \`data\` or \`text\`, got ${kindOf(given)} with neither.${hint(given)}`)
   } else if (item.text !== undefined) {
     throw new SSE_ERR_INVALID_EVENT('Expected an event to have `data` or `text`, got both')
   }

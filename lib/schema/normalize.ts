@@ -21,47 +21,81 @@ export interface Normalized {
  */
 export function normalize (schema: unknown, shared: Readonly<Record<string, unknown>>, where: string): Normalized {
   const references = new Map<string, TSchema>()
-  const normalized = visit(schema, where)
+  let modules = 0
+  const normalized = visit(schema, where, { id: '', schema })
   if (normalized[Kind] === 'Undefined' || normalized[Kind] === 'Void') {
     throw new SSE_ERR_INVALID_SCHEMA(`Expected the schema of ${where} to have a JSON form. For an event without a payload use Type.Null()`)
   }
   return { schema: normalized, references: [...references.values()] }
 
-  function visit (given: unknown, path: string): TSchema {
+  function visit (given: unknown, path: string, root: Root): TSchema {
+    if (typeof given === 'boolean') return given ? Type.Any() : Type.Never()
     if (typeof given !== 'object' || given === null || Array.isArray(given)) throw new SSE_ERR_INVALID_SCHEMA(`Expected the schema of ${path} to be a TypeBox schema, got ${describe(given)}`)
     const node = given as Record<PropertyKey, unknown>
+    if (node.nullable === true) {
+      // OpenAPI's and Ajv's word for a union with null, which TypeBox itself ignores.
+      const { nullable, ...rest } = node
+      return Type.Union([visit(rest, path, root), Type.Null()])
+    }
     const kind = node[Kind]
-    if (typeof node.$ref === 'string' && kind !== 'This' && kind !== 'Import') return visitRef(node.$ref, path)
     if (typeof kind === 'string' && UNSENDABLE.has(kind)) throw new SSE_ERR_INVALID_SCHEMA(`Expected the schema of ${path} to have a JSON form, got Type.${kind}()`)
+    if (kind === 'Import') return visitRef(String(node.$ref), path, { id: `module ${++modules}`, schema: node, defs: node.$defs as Root['defs'] }) // as Type.Module makes it
+    if (kind === 'Ref' || isBareRef(node)) return visitRef(String(node.$ref), path, root)
 
     const known = typeof kind === 'string' && kind !== 'Unsafe' ? node as unknown as TSchema : withKind(node, path) // it has a kind
-    const copy = mapChildren(known, (child, key) => visit(child, `${path}/${key}`))
+    const copy = mapChildren(known, (child, key) => visit(child, `${path}/${key}`, root))
     if (copy[Kind] === 'String' && typeof copy.format === 'string') copy.format = formatOf(copy.format, path)
-    if (copy.nullable !== true) return copy
-    // OpenAPI's and Ajv's word for a union with null, which TypeBox itself ignores.
-    const { nullable, ...rest } = copy
-    return Type.Union([rest as TSchema, Type.Null()])
+    return copy
   }
 
-  function visitRef (ref: string, path: string): TSchema {
+  function visitRef (ref: string, path: string, root: Root): TSchema {
     const [id = '', pointer = ''] = ref.split('#') // `User#` is how Fastify writes it
-    const name = pointer === '' ? id : ref
-    // Without a target among the shared ones it may name a schema around it; the compiler knows.
-    if (!references.has(name) && (id === '' || Object.hasOwn(shared, id))) {
-      const target = follow(id === '' ? schema : shared[id], pointer)
+    const isOfModule = root.defs !== undefined && Object.hasOwn(root.defs, ref)
+    if (isOfModule) return reference(`${root.id} ${ref}`, () => visit(root.defs?.[ref], `${path}/${ref}`, root))
+    const target: Root | undefined = id === '' ? root : Object.hasOwn(shared, id) ? { id, schema: shared[id] } : undefined
+    if (target === undefined) return Type.Ref(ref) // it may name a schema around it; the compiler knows
+    const name = pointer === '' && target.id !== '' ? target.id : `${target.id}#${pointer}`
+    return reference(name, () => visit(follow(target.schema, pointer, path), `${path} ($ref ${ref})`, target))
+  }
+
+  function reference (name: string, make: () => TSchema): TSchema {
+    if (!references.has(name)) {
       references.set(name, Type.Any({ $id: name })) // stands in while the target, which may refer to itself, is looked through
-      references.set(name, { ...visit(target, `${path} ($ref ${ref})`), $id: name })
+      references.set(name, { ...make(), $id: name })
     }
     return Type.Ref(name)
   }
 }
 
+/**
+ * What `#` means: the event's own schema, whose id is empty, or a shared one. Within a module also what its names mean:
+ * TypeBox takes two modules' things of one name for one, so they are given names of their own.
+ */
+interface Root {
+  id: string
+  schema: unknown
+  defs?: Readonly<Record<string, unknown>> | undefined
+}
+
+/** With other keywords beside it a $ref is one condition of several, which `withKind` puts together. */
+function isBareRef (node: Readonly<Record<PropertyKey, unknown>>): boolean {
+  return typeof node.$ref === 'string' && (node[Kind] === undefined || node[Kind] === 'Unsafe') && Object.keys(node).length === 1
+}
+
 /** A JSON Pointer, RFC 6901. */
-function follow (schema: unknown, pointer: string): unknown {
+function follow (schema: unknown, pointer: string, path: string): unknown {
   return pointer.split('/').slice(1).reduce((node, token) => {
-    const key = decodeURIComponent(token).replaceAll('~1', '/').replaceAll('~0', '~')
+    const key = decode(token, path).replaceAll('~1', '/').replaceAll('~0', '~')
     return typeof node === 'object' && node !== null ? (node as Record<string, unknown>)[key] : undefined
   }, schema)
+}
+
+function decode (token: string, path: string): string {
+  try {
+    return decodeURIComponent(token)
+  } catch (cause) {
+    throw new SSE_ERR_INVALID_SCHEMA(`Expected the $ref in the schema of ${path} to be percent-encoded`, { cause })
+  }
 }
 
 /** Keywords under which TypeBox keeps further schemas: one, a list, or a map of them. */
@@ -87,7 +121,8 @@ function mapChildren (node: TSchema, map: (child: unknown, key: string) => TSche
   return copy as unknown as TSchema
 }
 
-const PREFIX = 'fastify-typed-sse:'
+/** Of the names under which formats are registered for us alone. */
+export const FORMAT_PREFIX = 'fastify-typed-sse:'
 
 /**
  * TypeBox refuses every string whose format nobody registered. What is registered counts; otherwise the formats
@@ -100,8 +135,8 @@ function formatOf (format: string, path: string): string {
   if (check === undefined) {
     throw new SSE_ERR_INVALID_SCHEMA(`Unknown format \`${format}\` in the schema of ${path}. Register it with TypeBox: FormatRegistry.Set('${format}', (value) => …)`)
   }
-  FormatRegistry.Set(PREFIX + format, check)
-  return PREFIX + format
+  FormatRegistry.Set(FORMAT_PREFIX + format, check)
+  return FORMAT_PREFIX + format
 }
 
 function toCheck (format: unknown): (value: string) => boolean {

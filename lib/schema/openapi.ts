@@ -1,6 +1,7 @@
 // How the stream stands in an OpenAPI document: OpenAPI 3.2's `itemSchema` describes one parsed event.
 // https://spec.openapis.org/oas/v3.2.0.html#server-sent-event-streams
 import type { FastifySchema } from 'fastify'
+import { MIN_RETRY } from '../wire/field.js'
 
 /**
  * The schema with a documented 200, unless the user has documented one. Fastify demands a `schema` for each media
@@ -14,11 +15,13 @@ export function documentStream (schema: FastifySchema | undefined, events: Recor
     required: name === 'message' ? ['data'] : ['event', 'data'],
     properties: {
       ...(name === 'message' ? {} : { event: { const: name } }),
-      data: { type: 'string', contentMediaType: 'application/json', contentSchema: event },
+      data: isText(event) ? event : { type: 'string', contentMediaType: 'application/json', contentSchema: event },
       id: { type: 'string' },
-      retry: { type: 'integer', minimum: 0 }
+      retry: { type: 'integer', minimum: MIN_RETRY }
     }
   }))
-  const content = { 'text/event-stream': { schema: { type: 'string' }, itemSchema: { oneOf: items } } }
+  const content = { 'text/event-stream': { schema: { type: 'string' }, ...(items.length === 0 ? {} : { itemSchema: { oneOf: items } }) } }
   return { ...schema, response: { ...response, 200: { description: 'A stream of server-sent events', content } } }
 }
+
+const isText = (event: unknown) => typeof event === 'object' && event !== null && 'contentMediaType' in event && event.contentMediaType === 'text/plain'

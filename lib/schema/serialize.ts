@@ -29,6 +29,9 @@ export function compileSerializer (schema: TSchema, references: readonly TSchema
   return new Generator(references).compile(schema)
 }
 
+/** TypeBox's pattern for keys that are any string. Taken at its word it would leave out those with line ends. */
+const ANY_KEY = '^(.*)$'
+
 interface Shapes {
   string: boolean
   number: boolean
@@ -77,6 +80,7 @@ class Generator {
     if (boolean) body += 'if (typeof v === "boolean") return v ? "true" : "false"\n'
     if (date) body += 'if (v instanceof Date && !Number.isNaN(v.getTime())) return `"${v.toISOString()}"`\n'
     if (objects.length + arrays.length === 0) return body
+    body = `if (typeof v === "object" && v !== null && !(v instanceof Date) && typeof v.toJSON === "function") v = v.toJSON()\n${body}`
     body += 'if (typeof v === "object" && v !== null && typeof v.toJSON !== "function") {\n'
     if (arrays.length > 0) body += `if (Array.isArray(v)) {\n${this.#arrayBody(arrays)}}\n`
     if (objects.length > 0) body += `if (!Array.isArray(v)) {\n${this.#objectBody(objects)}}\n`
@@ -84,6 +88,12 @@ class Generator {
   }
 
   #arrayBody (arrays: TSchema[]): string {
+    const [tuple] = arrays
+    if (arrays.length === 1 && tuple?.[Kind] === 'Tuple') {
+      // Each place has a schema of its own. A value of another length goes on to JSON.stringify.
+      const places = (tuple.items ?? []).map((item: TSchema, index: number) => `(${this.#serializer([item])}(v[${index}]) ?? "null")`)
+      return `if (v.length === ${places.length}) return "[" + ${places.join(' + "," + ') || '""'} + "]"\n`
+    }
     const items = arrays.flatMap((array): TSchema[] => array[Kind] === 'Tuple' ? array.items ?? [] : [array.items])
     const item = items.length === 0 ? 'any' : this.#serializer(items)
     return `let s = "["\nfor (let i = 0; i < v.length; i++) {\nif (i > 0) s += ","\ns += ${item}(v[i]) ?? "null"\n}\nreturn s + "]"\n`
@@ -92,8 +102,10 @@ class Generator {
   #objectBody (objects: TSchema[]): string {
     const records = objects.filter((object) => object[Kind] === 'Record')
     if (records.length > 0) {
-      const value = this.#serializer(records.flatMap((record) => Object.values(record.patternProperties as Record<string, TSchema>)))
-      return `let s = "", x\nfor (const k of Object.keys(v)) {\nx = ${value}(v[k])\nif (x !== undefined) s += (s === "" ? "" : ",") + quote(k) + ":" + x\n}\nreturn "{" + s + "}"\n`
+      const patterns = records.map((record) => record.patternProperties as Record<string, TSchema>) // of each record
+      const value = this.#serializer(patterns.flatMap((pattern) => Object.values(pattern)))
+      const declared = patterns.flatMap((pattern) => Object.keys(pattern)).map((pattern) => pattern === ANY_KEY ? 'true' : `${new RegExp(pattern)}.test(k)`).join(' || ')
+      return `let s = "", x\nfor (const k of Object.keys(v)) {\nif (!(${declared})) continue\nx = ${value}(v[k])\nif (x !== undefined) s += (s === "" ? "" : ",") + quote(k) + ":" + x\n}\nreturn "{" + s + "}"\n`
     }
     const properties = new Map<string, TSchema[]>()
     for (const object of objects) {
@@ -104,7 +116,7 @@ class Generator {
     let body = 'let s = "{", c = "", x\n'
     for (const [name, schemas] of properties) {
       const key = JSON.stringify(name)
-      body += `x = v[${key}]\nif (x !== undefined) {\nx = ${this.#serializer(schemas)}(x)\nif (x !== undefined) { s += c + ${JSON.stringify(escapeJson(key) + ':')} + x; c = "," }\n}\n`
+      body += `x = ${name === '__proto__' ? `Object.hasOwn(v, ${key}) ? v[${key}] : undefined` : `v[${key}]`}\nif (x !== undefined) {\nx = ${this.#serializer(schemas)}(x)\nif (x !== undefined) { s += c + ${JSON.stringify(escapeJson(key) + ':')} + x; c = "," }\n}\n`
     }
     return body + 'return s + "}"\n'
   }

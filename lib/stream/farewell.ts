@@ -29,26 +29,32 @@ export function reconnectDelay ({ retry }: ResolvedOptions): number {
   return spreadRetry(retry === false ? 3_000 : retry)
 }
 
-/** `sse.error`, without an id: the client resumes after the last event that it got. */
+/**
+ * `sse.error`, without an id: the client resumes after the last event that it got. Logs the error.
+ *
+ * @throws what a logger or an error that cannot be looked at throws
+ */
 export function errorFrame (error: unknown, request: FastifyRequest, options: ResolvedOptions): string {
-  const data = describeFailure(error, request, options)
-  // Clients of the OpenAI kind know no event names, but look for `error` in the data.
-  return options.minimal ? `data: ${escapeJson(toJson({ error: data }))}\n\n` : controlFrame('error', data)
+  request.log.error({ err: error }, 'event stream failed')
+  if (options.onError === undefined) return genericErrorFrame(options)
+  try {
+    const told = options.onError(error, request)
+    if (told instanceof Promise) {
+      told.catch(() => {})
+      throw new TypeError('Expected `onError` to return its answer, got a promise of it')
+    }
+    if (told !== undefined) return failureFrame(typeof told === 'string' ? { message: told } : told, options)
+  } catch (err) {
+    request.log.error({ err }, '`onError` failed')
+  }
+  return genericErrorFrame(options)
 }
 
-function describeFailure (error: unknown, request: FastifyRequest, { onError }: ResolvedOptions): unknown {
-  if (onError === undefined) {
-    request.log.error({ err: error }, 'event stream failed')
-    return GENERIC
-  }
-  try {
-    const told = onError(error, request)
-    if (told === undefined) return GENERIC
-    const data = typeof told === 'string' ? { message: told } : told
-    toJson(data)
-    return data
-  } catch (failure) {
-    request.log.error({ err: failure }, '`onError` failed')
-    return GENERIC
-  }
+export function genericErrorFrame (options: ResolvedOptions): string {
+  return failureFrame(GENERIC, options)
+}
+
+// Clients of the OpenAI kind know no event names, but look for `error` in the data.
+function failureFrame (data: unknown, { minimal }: ResolvedOptions): string {
+  return minimal ? `data: ${escapeJson(toJson({ error: data }))}\n\n` : controlFrame('error', data)
 }

@@ -1,12 +1,17 @@
 // The side of a stream that faces its source: pulls one event after another while they are wanted, gives the event
 // loop back, and lets go of the source exactly once.
 import type { Clock } from '../clock.js'
+import { kindOf } from '../describe.js'
+import { SSE_ERR_INVALID_SOURCE } from '../errors.js'
 import { discardSource, isThenable, openSource, type EventIterator } from './source.js'
 import type { Turns, TurnTaker } from './turns.js'
 
 /** A quantum is over after this time, looked at every so many pulls: checks and sources can be slow. */
 const QUANTUM_MS = 2
 const PULLS_BETWEEN_LOOKS = 32
+
+/** Stands for the undefined that an iterator must not give, where undefined says that there is no next. */
+const NO_RESULT = { value: undefined }
 
 /** What takes the events. */
 export interface Taker {
@@ -26,7 +31,7 @@ export class Puller implements TurnTaker {
   readonly #taker: Taker
   #iterator: EventIterator | undefined
   /** The error of the last event, to be thrown at its yield. */
-  #thrown: unknown
+  #thrown: { error: unknown } | undefined
   #pulling = false
   #yielding = false
   #released = false
@@ -52,21 +57,19 @@ export class Puller implements TurnTaker {
 
   /** Goes on as far as events are wanted and the quantum lasts. */
   pull (): void {
-    while (this.#iterator !== undefined && !this.#pulling && !this.#yielding && this.#taker.wants) {
-      this.#pulling = true
-      let result
-      try {
-        result = this.#next(this.#iterator)
-      } catch (error) {
-        this.#fail(error)
-        return
+    try {
+      while (this.#iterator !== undefined && !this.#pulling && !this.#yielding && this.#taker.wants) {
+        this.#pulling = true
+        const result = this.#next(this.#iterator)
+        if (result === undefined) return
+        if (isThenable<IteratorResult<unknown, unknown>>(result)) {
+          result.then(this.#onResult, this.#fail)
+          return
+        }
+        this.#settle(result)
       }
-      if (result === undefined) return
-      if (isThenable<IteratorResult<unknown, unknown>>(result)) {
-        result.then(this.#onResult, this.#fail)
-        return
-      }
-      this.#settle(result)
+    } catch (error) {
+      this.#fail(error)
     }
   }
 
@@ -103,11 +106,12 @@ export class Puller implements TurnTaker {
   /** Undefined where there is no next: the source does not take the error back. */
   #next (iterator: EventIterator): ReturnType<EventIterator['next']> | undefined {
     const thrown = this.#thrown
-    if (thrown === undefined) return iterator.next()
     this.#thrown = undefined
-    if (iterator.throw !== undefined) return iterator.throw(thrown)
-    this.#taker.fail(thrown)
-    return undefined
+    if (thrown !== undefined && iterator.throw === undefined) {
+      this.#taker.fail(thrown.error)
+      return undefined
+    }
+    return (thrown === undefined ? iterator.next() : iterator.throw?.(thrown.error)) ?? NO_RESULT
   }
 
   // Nobody awaits what this returns, so it must not throw.
@@ -121,6 +125,12 @@ export class Puller implements TurnTaker {
   }
 
   #settle (result: IteratorResult<unknown, unknown>): void {
+    if (typeof result !== 'object' || result === null || result === NO_RESULT) throw new SSE_ERR_INVALID_SOURCE(`Expected next() of the source to give an object { done, value }, got ${kindOf(result === NO_RESULT ? undefined : result)}`)
+    if (result.done !== true && isThenable(result.value)) {
+      // An iterable of promises. Its iterator has not failed if one of them does, so it is returned.
+      result.value.then((value) => this.#onResult({ done: false, value }), (error) => { if (!this.#released) this.#taker.fail(error) })
+      return
+    }
     this.#pulling = false
     if (this.#released) return
     if (result.done === true) {
@@ -134,7 +144,7 @@ export class Puller implements TurnTaker {
         return
       }
     } catch (error) {
-      this.#thrown = error
+      this.#thrown = { error }
     }
     if (++this.#pulls % PULLS_BETWEEN_LOOKS === 0 && this.#clock.now > this.#quantumEnd) this.yield()
   }

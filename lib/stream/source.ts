@@ -50,7 +50,7 @@ function fromReadable (source: Readable): EventIterator {
   const iterator = source[Symbol.asyncIterator]()
   return {
     next: () => iterator.next(),
-    return: () => source.destroy()
+    return: () => letGo(source)
   }
 }
 
@@ -63,10 +63,16 @@ function fromReadableStream (source: ReadableStream<unknown>): EventIterator {
   }
 }
 
+// A file that cannot be opened says so after it was destroyed, and nobody would listen: that ends a process.
+function letGo (source: Readable): void {
+  source.on('error', () => {})
+  source.destroy()
+}
+
 /** Lets go of a source that is not going to be started, so that nothing it holds leaks. */
 export function discardSource (source: unknown): void {
   try {
-    if (source instanceof Readable) source.destroy()
+    if (source instanceof Readable) letGo(source)
     else if (source instanceof ReadableStream) source.cancel().catch(() => {})
     else if (typeof source === 'object' && source !== null && 'return' in source && typeof source.return === 'function') {
       const returned: unknown = source.return()

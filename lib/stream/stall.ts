@@ -29,7 +29,8 @@ export class StallWatch {
   isStalled (now: number): boolean {
     const queued = queuedBytes(this.#reply)
     // The first look has nothing to compare with: at the write itself the socket is still corked.
-    if (queued < this.#queued && this.#queued !== Infinity) this.#movedAt = now
+    // Where nothing waits, it is not the reader who is waited for, but a transform in between.
+    if (queued === 0 || (queued < this.#queued && this.#queued !== Infinity)) this.#movedAt = now
     this.#queued = queued
     const left = this.#movedAt + this.#timeout - now
     this.lookAt = now + Math.max(1, Math.min(left, this.#timeout / LOOKS))
@@ -40,5 +41,5 @@ export class StallWatch {
 /** Node's own socket timeout looks at the same number. */
 function queuedBytes ({ raw, request }: FastifyReply): number {
   if (request.raw.httpVersionMajor >= 2) return (raw as unknown as Http2ServerResponse).stream.bufferSize // as the version says
-  return (raw.socket as { _handle?: { writeQueueSize?: number } } | null)?._handle?.writeQueueSize ?? 0 // inject has no handle
+  return (raw.socket as { _handle?: { writeQueueSize?: number } } | null)?._handle?.writeQueueSize ?? 1 // inject has no handle, and tells nothing
 }

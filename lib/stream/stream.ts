@@ -10,7 +10,8 @@ import type { Clock, Sleeper } from '../clock.js'
 import { SSE_ERR_ALREADY_SENT, SSE_ERR_SOURCE_FAILED } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
 import { HEARTBEAT, prelude } from '../wire/encode.js'
-import { errorFrame, farewell, spreadRetry } from './farewell.js'
+import { errorFrame, farewell, genericErrorFrame, spreadRetry } from './farewell.js'
+import { isDestroyed } from './gone.js'
 import { Puller, type Taker } from './puller.js'
 import { StallWatch } from './stall.js'
 import type { Turns } from './turns.js'
@@ -83,6 +84,8 @@ export class SseStream extends Readable implements Sleeper, Taker {
   #endAt = Infinity
   #stall: StallWatch | undefined
 
+  /** Events in the buffer. */
+  #gathered = 0
   #events = 0
   #bytes = 0
 
@@ -97,6 +100,8 @@ export class SseStream extends Readable implements Sleeper, Taker {
     this.#reconnects = reconnects
     this.#openedAt = host.clock.now
     reply.raw.once('close', this.#onResponseClose)
+    // Of a pipelined request whose response waits behind another, Node tells nothing when the connection goes.
+    if (reply.raw.socket === null) reply.request.raw.socket.once('close', this.#onResponseClose)
   }
 
   /** Whether there is a source; the connection may stand longer. */
@@ -116,10 +121,19 @@ export class SseStream extends Readable implements Sleeper, Taker {
 
   /** Starts the source. What it throws before the first event becomes an ordinary HTTP error. */
   start (source: unknown): void {
-    const { openAfter } = this.options
-    if (openAfter !== 0 && openAfter !== Infinity) this.#host.clock.wake(this, this.#openedAt + openAfter)
+    const { openAfter, maxDuration } = this.options
+    if (maxDuration !== false) this.#endAt = this.#openedAt + maxDuration * (0.8 + 0.2 * Math.random())
+    if (openAfter !== 0) this.#host.clock.wake(this, Math.min(this.#openedAt + openAfter, this.#endAt))
     this.#puller.start(source, this.#context())
     if (openAfter === 0) this.#commit()
+  }
+
+  /** Another answer is sent in its place. */
+  replace (): void {
+    if (this.#phase === 'flowing') return
+    this.#phase = 'committed' // there is an answer, though not this stream
+    this.reply.log.warn('another response is sent in place of the event stream')
+    this.#close('error', new SSE_ERR_ALREADY_SENT('Another response was sent in place of the event stream'))
   }
 
   /** Ends the stream from outside, for good: the server goes down. */
@@ -161,7 +175,7 @@ export class SseStream extends Readable implements Sleeper, Taker {
       this.#host.dropped(this, error)
       return false
     }
-    this.#events++
+    this.#gathered++
     this.#buffer += frame
     if (this.#phase === 'opening') this.#commit()
     if (this.#buffer.length < FLUSH_AT) {
@@ -188,14 +202,18 @@ export class SseStream extends Readable implements Sleeper, Taker {
     if (this.#phase !== 'opening' || this.#reason !== undefined) return
     const { reply, options } = this
     if (reply.sent || reply.raw.headersSent) {
-      this.#close('error', new SSE_ERR_ALREADY_SENT('The reply was sent while its event stream was waiting for the first event'))
+      this.#close('error', new SSE_ERR_ALREADY_SENT('The reply was sent, past reply.send(), while its event stream was waiting for the first event'))
       return
     }
     this.#phase = 'committed'
     if (!options.minimal) this.#buffer = prelude(options.retry === false ? false : spreadRetry(options.retry)) + this.#buffer
-    if (options.maxDuration !== false) this.#endAt = this.#host.clock.now + options.maxDuration * (0.8 + 0.2 * Math.random())
     this.#host.setHeaders(reply)
-    reply.send(this)
+    try {
+      reply.send(this)
+    } catch (error) {
+      this.#phase = 'opening' // a header of the handler's or a hook's that cannot be sent
+      this.#close('error', error)
+    }
   }
 
   override pipe<Destination extends NodeJS.WritableStream> (destination: Destination, options?: { end?: boolean }): Destination {
@@ -225,6 +243,8 @@ export class SseStream extends Readable implements Sleeper, Taker {
       return
     }
     this.#host.clock.wake(this, this.#nextWake(this.#lastWrite))
+    // A minimal stream has no prelude that would take the headers along.
+    if (this.#buffer === '' && this.#direct) this.reply.raw.flushHeaders()
     this.#flushAtTurnEnd()
     this.#puller.pull()
   }
@@ -253,9 +273,9 @@ export class SseStream extends Readable implements Sleeper, Taker {
 
   #flush (): void {
     if (this.#buffer === '' || this.#blocked || this.#ended || this.#phase !== 'flowing') return
-    const chunk = this.#takeBuffer()
     const { raw } = this.reply
-    if (this.#direct && raw.destroyed) return // its 'close' is on the way
+    if (this.#direct && isDestroyed(raw)) return // its 'close' is on the way
+    const chunk = this.#takeBuffer()
     this.#lastWrite = this.#host.clock.now
     if (this.#direct ? raw.write(chunk) : this.push(chunk)) return
     this.#blocked = true
@@ -266,6 +286,8 @@ export class SseStream extends Readable implements Sleeper, Taker {
     const chunk = Buffer.from(this.#buffer)
     this.#buffer = ''
     this.#bytes += chunk.length
+    this.#events += this.#gathered
+    this.#gathered = 0
     return chunk
   }
 
@@ -311,8 +333,9 @@ export class SseStream extends Readable implements Sleeper, Taker {
   // ---- the end
 
   #onResponseClose = (): void => {
-    const { raw } = this.reply
+    const { raw, request } = this.reply
     raw.off('drain', this.#onDrain)
+    request.raw.socket.off('close', this.#onResponseClose)
     this.#stall = undefined
     if (raw.writableEnded) this.#close('error', new SSE_ERR_ALREADY_SENT('Another response was sent in place of the event stream'))
     else this.#close('client')
@@ -349,9 +372,12 @@ export class SseStream extends Readable implements Sleeper, Taker {
   }
 
   #lastFrames (reason: CloseReason, error: unknown): string {
-    return reason === 'error'
-      ? errorFrame(error, this.reply.request as FastifyRequest, this.options)
-      : farewell(reason, this.options, this.#reconnects)
+    if (reason !== 'error') return farewell(reason, this.options, this.#reconnects)
+    try {
+      return errorFrame(error, this.reply.request as FastifyRequest, this.options)
+    } catch {
+      return genericErrorFrame(this.options) // not even logging it works
+    }
   }
 
   #writeEnd (): void {
@@ -360,10 +386,11 @@ export class SseStream extends Readable implements Sleeper, Taker {
       if (this.#reason === 'client' || this.#reason === 'stalled') this.destroy()
       else if (this.#buffer !== '') this.push(this.#takeBuffer())
       this.push(null)
+      if (!this.destroyed) this.#watchForStall()
       return
     }
     const { raw } = this.reply
-    if (this.#reason !== 'stalled' && !raw.destroyed) {
+    if (this.#reason !== 'stalled' && !isDestroyed(raw)) {
       const chunk = this.#takeBuffer()
       // Not end(chunk): as the first write it would make Node send a content-length, and of a stream there is none.
       if (chunk.length > 0) raw.write(chunk)
@@ -376,7 +403,11 @@ export class SseStream extends Readable implements Sleeper, Taker {
 
   #answerUnopened (reason: CloseReason, error: unknown): void {
     const { reply } = this
-    if (reason === 'client' || reply.sent || reply.raw.headersSent) return
+    if (reason === 'client') return
+    if (reply.sent || reply.raw.headersSent) {
+      reply.log.error({ err: error }, 'event stream failed')
+      return
+    }
     if (reason === 'shutdown') this.#host.turnAway(reply, this.options, 'shutdown')
     else this.#host.fail(reply, error instanceof Error ? error : new SSE_ERR_SOURCE_FAILED('The source threw what is not an Error', { cause: error }))
   }

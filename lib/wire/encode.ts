@@ -4,7 +4,7 @@
 // Field order is event, retry, data, id. The id stands last because some clients keep it as soon as its
 // line is read: an event cut off behind an early id line would be skipped on resume.
 import type { SseMeta } from '../../types/event.js'
-import { describe } from '../describe.js'
+import { kindOf } from '../describe.js'
 import { SSE_ERR_NOT_SERIALIZABLE } from '../errors.js'
 import { checkId, checkRetry, commentLines, END_ID } from './field.js'
 
@@ -30,9 +30,9 @@ export function toJson (data: unknown, stringify: (data: unknown) => string | un
   try {
     json = stringify(data)
   } catch (cause) {
-    throw new SSE_ERR_NOT_SERIALIZABLE(`Expected \`data\` to have a JSON form, got ${describe(data)} that does not`, { cause })
+    throw new SSE_ERR_NOT_SERIALIZABLE(`Expected \`data\` to have a JSON form, got ${kindOf(data)} that does not`, { cause })
   }
-  if (json === undefined) throw new SSE_ERR_NOT_SERIALIZABLE(`Expected \`data\` to have a JSON form, got ${describe(data)}`)
+  if (json === undefined) throw new SSE_ERR_NOT_SERIALIZABLE(`Expected \`data\` to have a JSON form, got ${kindOf(data)}`)
   return json
 }
 

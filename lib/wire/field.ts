@@ -3,7 +3,7 @@
 //
 // A value that would end its line early forges fields or whole events in somebody's stream (CWE-93).
 // Such a value throws; it is never stripped, because a stripped id resumes at the wrong place in silence.
-import { describe } from '../describe.js'
+import { describe, kindOf } from '../describe.js'
 import { SSE_ERR_INVALID_FIELD } from '../errors.js'
 
 /** Longest `id`, in bytes. A client echoes it in a header, and Node answers 431 to 16 KiB of headers. */
@@ -27,7 +27,7 @@ const ID = /^(?:[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?$/
 const LINE_END = /\r\n|\r|\n/
 
 export function checkEventName (event: unknown): string {
-  if (typeof event !== 'string') throw new SSE_ERR_INVALID_FIELD(`Expected \`event\` to be a string, got ${describe(event)}`)
+  if (typeof event !== 'string') throw new SSE_ERR_INVALID_FIELD(`Expected \`event\` to be a string, got ${kindOf(event)}`)
   if (LINE_BREAKER.test(event)) throw new SSE_ERR_INVALID_FIELD('Expected `event` to be one line without CR, LF or NUL')
   if (event.startsWith(RESERVED_PREFIX)) throw new SSE_ERR_INVALID_FIELD(`Expected \`event\` not to start with \`${RESERVED_PREFIX}\`, which is reserved, got ${describe(event)}`)
   return event
@@ -36,7 +36,7 @@ export function checkEventName (event: unknown): string {
 /** The empty string is a value of its own: it makes the client forget its last event id. */
 export function checkId (id: unknown): string {
   if (typeof id === 'number' && Number.isSafeInteger(id)) return String(id)
-  if (typeof id !== 'string') throw new SSE_ERR_INVALID_FIELD(`Expected \`id\` to be a string, got ${describe(id)}`)
+  if (typeof id !== 'string') throw new SSE_ERR_INVALID_FIELD(`Expected \`id\` to be a string, got ${kindOf(id)}`)
   if (id.length > MAX_ID_LENGTH) throw new SSE_ERR_INVALID_FIELD(`Expected \`id\` to have at most ${MAX_ID_LENGTH} characters, got ${id.length}`)
   if (!ID.test(id)) throw new SSE_ERR_INVALID_FIELD('Expected `id` to be visible ASCII without spaces at its edges')
   if (id === END_ID) throw new SSE_ERR_INVALID_FIELD(`Expected \`id\` not to be \`${END_ID}\`, which is reserved for the end of a stream`)
@@ -55,11 +55,11 @@ export function checkRetry (retry: unknown): number {
  * receiver gets LF for each. Text that is empty is one line with nothing on it, which is still an event.
  */
 export function textLines (text: unknown): string {
-  if (typeof text !== 'string') throw new SSE_ERR_INVALID_FIELD(`Expected \`text\` to be a string, got ${describe(text)}`)
+  if (typeof text !== 'string') throw new SSE_ERR_INVALID_FIELD(`Expected \`text\` to be a string, got ${kindOf(text)}`)
   return `data: ${text.split(LINE_END).join('\ndata: ')}\n`
 }
 
 export function commentLines (comment: unknown): string {
-  if (typeof comment !== 'string') throw new SSE_ERR_INVALID_FIELD(`Expected \`comment\` to be a string, got ${describe(comment)}`)
+  if (typeof comment !== 'string') throw new SSE_ERR_INVALID_FIELD(`Expected \`comment\` to be a string, got ${kindOf(comment)}`)
   return `: ${comment.split(LINE_END).join('\n: ')}\n`
 }

@@ -1,0 +1,13 @@
+// Users' callbacks run inside the stream; their failures must not become the stream's.
+import type { FastifyRequest } from 'fastify'
+
+/** Calls it, and logs what it throws or rejects with. */
+export function guard (request: FastifyRequest, callback: () => unknown): void {
+  const log = (err: unknown) => request.log.error({ err }, 'a callback of the event stream failed')
+  try {
+    const result = callback()
+    if (result instanceof Promise) result.catch(log)
+  } catch (err) {
+    log(err)
+  }
+}
