@@ -55,7 +55,7 @@ export interface SseOptions {
   /** A last raw line, as `'[DONE]'`, when a `minimal` stream completes. */
   done?: string | undefined
   /**
-   * Milliseconds after which the stream ends on an event boundary, with a hint to reconnect; the real limit is
+   * Milliseconds since `reply.sse()` after which the stream ends on an event boundary, with a hint to reconnect; the real limit is
    * 80 to 100 % of it, at random. `false` for none.
    * @default false
    */
@@ -74,12 +74,12 @@ export interface SseOptions {
    */
   shutdown?: { spread: number } | undefined
   /**
-   * Called when a stream fails after its response was committed. What it returns is the data of `sse.error`:
+   * Called when a stream fails after its response was committed; must return at once. What it returns is the data of `sse.error`:
    * an object, or a string that becomes `{ message }`. By default the message is generic, since an error's own
    * message may hold secrets.
    */
   onError?: ((error: unknown, request: FastifyRequest) => unknown) | undefined
-  /** Called once for each stream, when it has closed. */
+  /** Called once for each stream, when it has closed. What it throws or rejects with is logged. */
   onClose?: ((closed: SseClosed) => void) | undefined
 }
 
