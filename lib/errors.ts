@@ -7,24 +7,37 @@ import createError, { type FastifyErrorConstructor } from '@fastify/error'
 // @fastify/error in a way that needs esModuleInterop.
 
 // At registration
+/** An option is unknown, out of its range, or contradicts another. */
 export const SSE_ERR_INVALID_OPTION: FastifyErrorConstructor = createError('SSE_ERR_INVALID_OPTION', '%s', 500, TypeError)
+/** `schema.sse` has a bad name, or a schema that cannot be checked or sent. */
 export const SSE_ERR_INVALID_SCHEMA: FastifyErrorConstructor = createError('SSE_ERR_INVALID_SCHEMA', '%s', 500, TypeError)
+/** `reply.sse` is taken in this scope. */
 export const SSE_ERR_ALREADY_REGISTERED: FastifyErrorConstructor = createError('SSE_ERR_ALREADY_REGISTERED', '%s')
 
 // At reply.sse()
+/** What was given is no source, or its iterator is none. */
 export const SSE_ERR_INVALID_SOURCE: FastifyErrorConstructor = createError('SSE_ERR_INVALID_SOURCE', '%s', 500, TypeError)
+/** The reply has been sent, or has a stream. */
 export const SSE_ERR_ALREADY_SENT: FastifyErrorConstructor = createError('SSE_ERR_ALREADY_SENT', '%s')
 
 // At a yield
+/** What was yielded is no event. */
 export const SSE_ERR_INVALID_EVENT: FastifyErrorConstructor = createError('SSE_ERR_INVALID_EVENT', '%s', 500, TypeError)
+/** `event`, `id`, `retry`, `comment` or `text` is not what may stand there. */
 export const SSE_ERR_INVALID_FIELD: FastifyErrorConstructor = createError('SSE_ERR_INVALID_FIELD', '%s', 500, TypeError)
+/** The route's `schema.sse` has no event of that name, which is in `event`. */
 export const SSE_ERR_UNKNOWN_EVENT: FastifyErrorConstructor = createError('SSE_ERR_UNKNOWN_EVENT', '%s', 500, TypeError)
+/** The payload does not match its schema. `event` and `path`, a JSON Pointer, say where. */
 export const SSE_ERR_INVALID_DATA: FastifyErrorConstructor = createError('SSE_ERR_INVALID_DATA', '%s', 500, TypeError)
+/** The payload has no JSON form. */
 export const SSE_ERR_NOT_SERIALIZABLE: FastifyErrorConstructor = createError('SSE_ERR_NOT_SERIALIZABLE', '%s', 500, TypeError)
 
 // From the source
+/** The source threw what is not an Error; it is the `cause`. */
 export const SSE_ERR_SOURCE_FAILED: FastifyErrorConstructor = createError('SSE_ERR_SOURCE_FAILED', '%s')
 
 // For the client
+/** 503: `maxConnections` is reached. */
 export const SSE_ERR_TOO_MANY_CONNECTIONS: FastifyErrorConstructor = createError('SSE_ERR_TOO_MANY_CONNECTIONS', 'Too many open event streams', 503)
+/** 503: the server shuts down. */
 export const SSE_ERR_CLOSING: FastifyErrorConstructor = createError('SSE_ERR_CLOSING', 'The server is shutting down', 503)

@@ -26,20 +26,20 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   heartbeat: 15_000, // the strictest proxy in common use cuts after 30 s without a byte
   retry: 3_000, // what browsers do without it
   openAfter: 100, // enough for a look-up that fails, short enough for `open` to feel immediate
-  validate: 'throw',
-  end: true,
+  validate: 'throw', // a client must be able to rely on the schema
+  end: true, // the other way, a job that is done runs again for ever
   minimal: false,
   done: undefined,
   maxDuration: false,
-  stallTimeout: 30_000,
+  stallTimeout: 30_000, // longer than a phone takes from one network to the next
   maxConnections: false,
-  shutdown: Object.freeze({ spread: 5_000 }),
+  shutdown: Object.freeze({ spread: 5_000 }), // about as long as a process takes to start again
   onError: undefined,
   onClose: undefined
 })
 
 /** Node fires timers that are set for longer than this after 1 ms. */
-const MAX_MS = 2_147_483_647
+export const MAX_MS = 2_147_483_647
 
 interface Rule {
   expected: string

@@ -9,7 +9,7 @@ export interface ConnectionLimits {
   total?: number
   /** Streams open at once that share a key. */
   perKey?: number
-  /** @default request => request.ip */
+  /** What streams have in common. Returns a string. @default request => request.ip */
   key?: (request: FastifyRequest) => string
 }
 
@@ -83,6 +83,7 @@ export interface SseOptions {
   onClose?: ((closed: SseClosed) => void) | undefined
 }
 
+/** What `app.register(sse, options)` takes. */
 export interface SsePluginOptions extends SseOptions {
   /** Hooks for a metrics library. */
   metrics?: SseMetrics | undefined

@@ -40,7 +40,7 @@ export class Host implements StreamHost {
   opened (stream: SseStream, leave: () => void): void {
     this.#streams.set(stream, leave)
     this.#open++
-    this.#meter.open(stream.reply.request as FastifyRequest)
+    this.#meter.open(stream.request)
   }
 
   closed (stream: SseStream, fact: SseClosed): void {
@@ -57,9 +57,9 @@ export class Host implements StreamHost {
     if (this.#streams.size === 0) this.#whenEmpty()
   }
 
-  dropped ({ reply }: SseStream, err: Mismatch): void {
-    reply.log.warn({ err }, 'event dropped')
-    this.#meter.drop(reply.request as FastifyRequest, err.event)
+  dropped ({ request }: SseStream, err: Mismatch): void {
+    request.log.warn({ err }, 'event dropped')
+    this.#meter.drop(request, err.event)
   }
 
   fail (reply: FastifyReply, error: Error): void {
@@ -72,7 +72,7 @@ export class Host implements StreamHost {
   }
 
   turnAway (reply: FastifyReply, options: ResolvedOptions, reason: 'maxConnections' | 'shutdown'): void {
-    this.#meter.refuse(reply.request as FastifyRequest, reason)
+    this.#meter.refuse(reply.request as FastifyRequest, reason) // the generic one
     release(reply)
     turnAway(reply, options, reason)
   }

@@ -1,6 +1,6 @@
 // What is known of a route before its first request: options, and one encoder for its events.
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
-import { resolveOptions, type ResolvedOptions } from '../options.js'
+import { MAX_MS, resolveOptions, type ResolvedOptions } from '../options.js'
 import { checkEventNames, compileEvents } from '../schema/compile.js'
 import { PlainEncoder, SchemaEncoder } from '../schema/encoder.js'
 import { documentStream } from '../schema/openapi.js'
@@ -10,9 +10,6 @@ import { readLastEventId } from '../wire/headers.js'
 import { answerEnded } from './answer.js'
 import { Gate } from './gate.js'
 import type { Host } from './host.js'
-
-/** Fastify takes no `false` here, and a longer timer than this fires at once. */
-const NO_TIMEOUT = 2_147_483_647
 
 const kRoute = Symbol('fastify-typed-sse.route')
 
@@ -78,7 +75,7 @@ export function prepareRoutes (host: Host, app: FastifyInstance): void {
 
     // A stream outlives any timeout that is meant for ordinary handlers.
     const { handlerTimeout = 0 } = this.initialConfig as { handlerTimeout?: number } // there since 5.8, not in the types
-    if (handlerTimeout > 0 && options.handlerTimeout === undefined) options.handlerTimeout = NO_TIMEOUT
+    if (handlerTimeout > 0 && options.handlerTimeout === undefined) options.handlerTimeout = MAX_MS // Fastify takes no `false` here
     if (!('compress' in options)) Object.assign(options, { compress: false }) // of @fastify/compress, which would hold events back
 
     if (route.options.end && !route.options.minimal && String(options.method).split(',').includes('GET')) {

@@ -53,8 +53,7 @@ class Generator {
 
   compile (schema: TSchema): Stringify {
     const name = this.#serializer([schema])
-    // Names come from JSON.stringify, values are never part of the code.
-    // eslint-disable-next-line no-new-func
+    // eslint-disable-next-line no-new-func -- names come from JSON.stringify, and values are never part of the code
     const make = new Function('any', 'quote', `'use strict'\n${this.#code.join('\n')}\nreturn ${name}`)
     return make(stringifyAny, quote) as Stringify // the code above is such a function
   }

@@ -58,6 +58,7 @@ export class SseStream extends Readable implements Sleeper, Taker {
   wakeAt = Infinity
   heapIndex = -1
   readonly reply: FastifyReply
+  readonly request: FastifyRequest
   readonly options: ResolvedOptions
   readonly #host: StreamHost
   readonly #encoder: Encoder
@@ -93,6 +94,7 @@ export class SseStream extends Readable implements Sleeper, Taker {
     super()
     this.#host = host
     this.reply = reply
+    this.request = reply.request as FastifyRequest // the generic one: nothing here depends on a route's types
     this.options = options
     this.#encoder = encoder
     this.#puller = new Puller(host.clock, host.turns, this)
@@ -101,7 +103,7 @@ export class SseStream extends Readable implements Sleeper, Taker {
     this.#openedAt = host.clock.now
     reply.raw.once('close', this.#onResponseClose)
     // Of a pipelined request whose response waits behind another, Node tells nothing when the connection goes.
-    if (reply.raw.socket === null) reply.request.raw.socket.once('close', this.#onResponseClose)
+    if (reply.raw.socket === null) this.request.raw.socket.once('close', this.#onResponseClose)
   }
 
   /** Whether there is a source; the connection may stand longer. */
@@ -149,7 +151,7 @@ export class SseStream extends Readable implements Sleeper, Taker {
       get signal () { return stream.#signal },
       lastEventId: this.#lastEventId,
       events: this.#encoder.events,
-      request: this.reply.request as FastifyRequest
+      request: this.request
     }
   }
 
@@ -333,9 +335,9 @@ export class SseStream extends Readable implements Sleeper, Taker {
   // ---- the end
 
   #onResponseClose = (): void => {
-    const { raw, request } = this.reply
+    const { raw } = this.reply
     raw.off('drain', this.#onDrain)
-    request.raw.socket.off('close', this.#onResponseClose)
+    this.request.raw.socket.off('close', this.#onResponseClose)
     this.#stall = undefined
     if (raw.writableEnded) this.#close('error', new SSE_ERR_ALREADY_SENT('Another response was sent in place of the event stream'))
     else this.#close('client')
@@ -361,7 +363,7 @@ export class SseStream extends Readable implements Sleeper, Taker {
     this.#controller?.abort()
     this.#puller.release()
     this.#host.closed(this, {
-      request: this.reply.request as FastifyRequest,
+      request: this.request,
       reason,
       durationMs: this.#host.clock.now - this.#openedAt,
       events: this.#events,
@@ -374,7 +376,7 @@ export class SseStream extends Readable implements Sleeper, Taker {
   #lastFrames (reason: CloseReason, error: unknown): string {
     if (reason !== 'error') return farewell(reason, this.options, this.#reconnects)
     try {
-      return errorFrame(error, this.reply.request as FastifyRequest, this.options)
+      return errorFrame(error, this.request, this.options)
     } catch {
       return genericErrorFrame(this.options) // not even logging it works
     }

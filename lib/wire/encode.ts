@@ -1,6 +1,8 @@
 // An event's frame: the text that goes on the wire. Every path (send, stream, replay, broadcast, error,
 // end) comes through `encodeFrame`, so that a rule which holds for one holds for all.
 //
+// https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+//
 // Field order is event, retry, data, id. The id stands last because some clients keep it as soon as its
 // line is read: an event cut off behind an early id line would be skipped on resume.
 import type { SseMeta } from '../../types/event.js'

@@ -1,4 +1,5 @@
-// The response's headers, and the request's `Last-Event-ID`.
+// What the headers of a stream say: of the response, and of the request.
+// https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header
 import { MAX_ID_LENGTH } from './field.js'
 
 /**
