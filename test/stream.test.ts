@@ -820,8 +820,9 @@ t.test('an error whose answer cannot be sent crashes nothing', async (t) => {
 })
 
 t.test('a key that is no string is refused', async (t) => {
-  const { app } = await serve(t, (app) => { app.get('/', (_request, reply) => reply.sse(['a'], { maxConnections: { perKey: 1, key: (async () => 'a') as never } })) })
+  const { app } = await serve(t, (app) => { app.get('/', (_request, reply) => reply.sse(['a'], { maxConnections: { perKey: 1, key: (async () => { throw new Error('x') }) as never } })) })
   t.equal((await app.inject('/')).json().code, 'SSE_ERR_INVALID_OPTION')
+  await turn()
 })
 
 t.test('a stream is never given a length', async (t) => {

@@ -18,6 +18,7 @@ export class Gate {
     }
     const { perKey, key } = maxConnections
     const name: unknown = key(request)
+    if (name instanceof Promise) name.catch(() => {}) // it is refused below, and nobody else would hear of its rejection
     if (typeof name !== 'string') throw new SSE_ERR_INVALID_OPTION(`Expected \`maxConnections.key\` to return a string, got ${kindOf(name)}`)
     const held = this.#perKey.get(name) ?? 0
     if (held >= perKey) return undefined
