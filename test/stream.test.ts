@@ -2,6 +2,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import http2 from 'node:http2'
+import net from 'node:net'
 import { createReadStream } from 'node:fs'
 import { PassThrough, Readable, Writable } from 'node:stream'
 import { ReadableStream } from 'node:stream/web'
@@ -434,6 +435,20 @@ t.test('stalls are seen over HTTP/2 and through inject as well', async (t) => {
   const response = await plain.app.inject({ url: '/', payloadAsStream: true })
   response.stream().on('error', () => {})
   t.equal((await plain.whenClosed(1)).reason, 'stalled')
+})
+
+t.test('an HTTP/2 session that breaks off ends its streams, and nothing else', async (t) => {
+  const served = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse(async function * () { yield 'a'; await never() }))
+  }, { server: { http2: true } })
+  const socket = net.connect(served.port, '127.0.0.1')
+  const session = http2.connect(served.base, { createConnection: () => socket })
+  session.on('error', () => {})
+  for (let n = 0; n < 5; n++) await once(session.request({ ':path': '/', accept: 'text/event-stream' }).on('error', () => {}), 'data')
+  socket.resetAndDestroy()
+  await served.whenClosed(5)
+  t.strictSame(served.closed.map(({ reason }) => reason), Array(5).fill('client'))
+  t.equal(served.app.sse.stats().open, 0)
 })
 
 t.test('time that passes while a hook holds the response back is nothing to the stream', async (t) => {

@@ -5,7 +5,7 @@ import type { Item } from './item.js'
 
 type Construct = (payload: unknown, meta?: SseMeta) => Item
 
-// Assigned one by one: spreading `meta` costs three times what encoding the event does.
+// Assigned one by one: a spread here took two thirds of the CPU of an always-ready stream.
 function withMeta (item: Item, meta: SseMeta | undefined): Item {
   if (meta !== undefined) {
     if (meta.id !== undefined) item.id = meta.id

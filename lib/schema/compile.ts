@@ -51,11 +51,11 @@ export function checkEventNames (schemas: unknown, where: string): asserts schem
 const isSchema = (value: unknown) => typeof value === 'object' && value !== null && Kind in value
 
 /**
+ * @param schemas with names that `checkEventNames` has passed
  * @param shared Fastify's shared schemas, by `$id`
  * @throws SSE_ERR_INVALID_SCHEMA
  */
 export function compileEvents (schemas: Record<string, unknown>, shared: Readonly<Record<string, unknown>>, where: string): CompiledEvents {
-  checkEventNames(schemas, where)
   return new Map(Object.entries(schemas).map(([name, schema]) => [name, compileEvent(name, schema, shared, where)]))
 }
 

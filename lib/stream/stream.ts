@@ -38,8 +38,8 @@ export interface StreamHost {
 }
 
 /** Makes frames of what a source yields. */
-export interface Encoder<Events = unknown> {
-  readonly events: Events
+export interface Encoder {
+  readonly events: unknown
   /** @throws coded errors, with nothing half-made */
   encode (item: unknown, options: ResolvedOptions): string
   /** Whether an error of `encode` says that an event does not match its schema. */
@@ -337,7 +337,8 @@ export class SseStream extends Readable implements Sleeper, Taker {
   #onResponseClose = (): void => {
     const { raw } = this.reply
     raw.off('drain', this.#onDrain)
-    this.request.raw.socket.off('close', this.#onResponseClose)
+    // HTTP/2 has no pipelining, and what it gives for a socket is not to be handled.
+    if (this.request.raw.httpVersionMajor === 1) this.request.raw.socket.off('close', this.#onResponseClose)
     this.#stall = undefined
     if (raw.writableEnded) this.#close('error', new SSE_ERR_ALREADY_SENT('Another response was sent in place of the event stream'))
     else this.#close('client')
