@@ -63,9 +63,12 @@ export class Clock {
       if (at === Infinity) return
       sleeper.heapIndex = this.#heap.push(sleeper) - 1
     }
-    sleeper.wakeAt = at
-    if (at === Infinity) this.#remove(sleeper)
-    else this.#sift(sleeper)
+    if (at === Infinity) {
+      this.#remove(sleeper)
+      return
+    }
+    sleeper.wakeAt = Math.ceil(at) // V8 keeps a whole number in its field, and 16 bytes apart for another
+    this.#sift(sleeper)
   }
 
   #remove (sleeper: Sleeper): void {

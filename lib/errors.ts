@@ -14,6 +14,17 @@ export const SSE_ERR_INVALID_SCHEMA: FastifyErrorConstructor = createError('SSE_
 /** `reply.sse` is taken in this scope. */
 export const SSE_ERR_ALREADY_REGISTERED: FastifyErrorConstructor = createError('SSE_ERR_ALREADY_REGISTERED', '%s')
 
+/** A channel's name or options are not what they may be, or its topics could be another channel's. */
+export const SSE_ERR_INVALID_CHANNEL: FastifyErrorConstructor = createError('SSE_ERR_INVALID_CHANNEL', '%s', 500, TypeError)
+/** A channel of that name has been defined, with other events or options. */
+export const SSE_ERR_CHANNEL_DEFINED: FastifyErrorConstructor = createError('SSE_ERR_CHANNEL_DEFINED', '%s')
+
+// At at(), publish() and subscribe()
+/** 400: a parameter of a channel is missing, unknown, or has a value that cannot be one. */
+export const SSE_ERR_INVALID_PARAMS: FastifyErrorConstructor = createError('SSE_ERR_INVALID_PARAMS', '%s', 400, TypeError)
+/** The event's frame alone is more than the channel's history may hold. */
+export const SSE_ERR_EVENT_TOO_LARGE: FastifyErrorConstructor = createError('SSE_ERR_EVENT_TOO_LARGE', '%s', 500, RangeError)
+
 // At reply.sse()
 /** What was given is no source, or its iterator is none. */
 export const SSE_ERR_INVALID_SOURCE: FastifyErrorConstructor = createError('SSE_ERR_INVALID_SOURCE', '%s', 500, TypeError)
@@ -37,6 +48,10 @@ export const SSE_ERR_NOT_SERIALIZABLE: FastifyErrorConstructor = createError('SS
 export const SSE_ERR_SOURCE_FAILED: FastifyErrorConstructor = createError('SSE_ERR_SOURCE_FAILED', '%s')
 
 // For the client
+/** 403: `authorize` has refused a topic. */
+export const SSE_ERR_FORBIDDEN: FastifyErrorConstructor = createError('SSE_ERR_FORBIDDEN', 'This event stream is not for you', 403)
+/** 410: the client's place in a stream of data lines alone cannot be told, and events behind it are gone. */
+export const SSE_ERR_EVENTS_LOST: FastifyErrorConstructor = createError('SSE_ERR_EVENTS_LOST', 'Events that came before are not kept any more', 410)
 /** 503: `maxConnections` is reached. */
 export const SSE_ERR_TOO_MANY_CONNECTIONS: FastifyErrorConstructor = createError('SSE_ERR_TOO_MANY_CONNECTIONS', 'Too many open event streams', 503)
 /** 503: the server shuts down. */

@@ -84,11 +84,14 @@ const STREAM_RULES: Record<keyof SseOptions, Rule> = {
 
 const LIMIT_RULES: Record<keyof ConnectionLimits, Rule> = { total: count, perKey: count, key: func }
 const SHUTDOWN_RULES: Record<string, Rule> = { spread: ms(MIN_RETRY) }
-const METRICS_RULES: Record<string, Rule> = { open: func, close: func, drop: func, refuse: func }
+const METRICS_RULES: Record<string, Rule> = { open: func, close: func, drop: func, refuse: func, reset: func }
+
+const BROKER_METHODS = ['open', 'publish', 'attach', 'detach', 'read', 'command', 'health', 'close']
 
 const PLUGIN_RULES: Record<keyof SsePluginOptions, Rule> = {
   ...STREAM_RULES,
-  metrics: { expected: 'an object { open, close, drop, refuse }', holds: isObject }
+  metrics: { expected: 'an object { open, close, drop, refuse, reset }', holds: isObject },
+  broker: { expected: `a broker with ${BROKER_METHODS.join(', ')}`, holds: (value) => isObject(value) && BROKER_METHODS.every((name) => typeof value[name] === 'function') }
 }
 
 function check (given: unknown, rules: Record<string, Rule>, where: string, prefix = ''): asserts given is Record<string, unknown> {
@@ -132,7 +135,7 @@ function resolveLimits (given: SseOptions['maxConnections'], where: string): Res
  */
 export function resolveOptions (given: unknown, base: ResolvedOptions, where: string, rules: Record<string, Rule> = STREAM_RULES): ResolvedOptions {
   check(given, rules, where)
-  const { maxConnections, metrics, ...rest } = given as SsePluginOptions // `check` has seen each value
+  const { maxConnections, metrics, broker: _, ...rest } = given as SsePluginOptions // `check` has seen each value
   if (metrics !== undefined) check(metrics, METRICS_RULES, where, 'metrics.')
   if (rest.shutdown !== undefined) {
     check(rest.shutdown, SHUTDOWN_RULES, where, 'shutdown.')

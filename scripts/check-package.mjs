@@ -51,7 +51,7 @@ import { Type } from '@sinclair/typebox'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { fastify } from 'fastify'
 ${imported}
-import type { EventsOf, SseStats } from 'fastify-typed-sse'
+import type { EventsOf, Position, SseStats } from 'fastify-typed-sse'
 
 const schema = { sse: { tick: Type.Object({ n: Type.Integer() }) } }
 
@@ -85,6 +85,15 @@ async function main (): Promise<void> {
   // @ts-expect-error
   app.get('/option', { schema }, (request, reply) => reply.sse(ticks, { hartbeat: 1 }))
 
+  const rooms = app.sse.channel('ticks/:room', { events: schema.sse, snapshot: async function * ({ events }) { yield events.tick({ n: 0 }) } })
+  app.get('/channel', { schema }, (request, reply) => reply.sse(rooms.at({ room: 1 }).subscribe({ from: 'oldest' })))
+  const position: Position = await rooms.at({ room: 1 }).publish('tick', { n: 1 })
+  // @ts-expect-error
+  const wrongly = () => rooms.at({ room: 1 }).publish('tick', { n: '1' })
+  // @ts-expect-error
+  const nowhere = () => rooms.at({})
+  assert.match(position, /^[\\w-]{8}\\.\\d+-\\d+$/)
+
   for (const url of ['/ticks', '/built']) {
     const response = await app.inject({ url, headers: { accept: 'text/event-stream' } })
     assert.equal(response.statusCode, 200)
@@ -102,6 +111,18 @@ main().catch((error: unknown) => {
 })
 `
 
+const contract = `
+import { memoryBroker } from 'fastify-typed-sse'
+import { brokerContract } from 'fastify-typed-sse/testing'
+
+const runs: Array<() => Promise<void>> = []
+brokerContract({ test: (name, run) => runs.push(run), create: () => memoryBroker() })
+void (async () => { for (const run of runs) await run() })().catch((error: unknown) => {
+  console.error(error)
+  process.exitCode = 1
+})
+`
+
 const plain = (plugin) => `
 const assert = require('node:assert/strict')
 const { Type } = require('@sinclair/typebox')
@@ -112,6 +133,7 @@ const main = async () => {
   const { body } = await app.inject({ url: '/', headers: { accept: 'text/event-stream' } })
   assert.equal(body, '${STREAM}')
   assert.equal(new (require('fastify-typed-sse').SSE_ERR_INVALID_DATA)('x').code, 'SSE_ERR_INVALID_DATA')
+  assert.equal(typeof require('fastify-typed-sse/testing').brokerContract, 'function')
 }
 main().catch((error) => { console.error(error); process.exitCode = 1 })
 `
@@ -143,6 +165,7 @@ async function install (folder, tarball, fastify, compilers) {
   const defaultImport = consumer("import sse from 'fastify-typed-sse'", 'sse')
   await write('esm/package.json', '{ "type": "module" }')
   await write('esm/default.ts', defaultImport)
+  await write('esm/contract.ts', contract)
   await write('esm/nodenext.json', tsconfig({ module: 'nodenext', ...strictest, verbatimModuleSyntax: true }))
   await write('esm/bundler.json', tsconfig({ module: 'esnext', moduleResolution: 'bundler' }))
   await write('cjs/package.json', '{ "type": "commonjs" }')
@@ -190,7 +213,7 @@ try {
       [`types: fastify ${FLOOR}, TypeScript 5.9, ESM, nodenext`]: () => tsc(floor, 'typescript', '-p', 'esm/nodenext.json')
     })
     await checkAll({
-      'run: ESM': node(latest, 'esm/out/default.js'),
+      'run: ESM': node(latest, 'esm/out/default.js', 'esm/out/contract.js'),
       'run: CommonJS, default import under node16 and node10': node(latest, 'cjs/out/default.js', 'cjs/out10/default.js'),
       'run: CommonJS, import sse = require()': node(latest, 'cjs/out/require.js'),
       'run: CommonJS, plain require()': node(latest, 'cjs/module.cjs'),

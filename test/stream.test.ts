@@ -10,6 +10,7 @@ import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import type { SseContext } from '../lib/index.js'
 import { RawSocket } from './helpers/raw-socket.js'
+import { readStream } from './helpers/read-events.js'
 import { serve } from './helpers/serve.js'
 
 const END = 'event: sse.end\ndata: {}\nid: ~end\n\n'
@@ -876,4 +877,38 @@ t.test('HEAD gets the headers, and no source starts', async (t) => {
   t.equal(started, 0)
   t.ok(readable.destroyed)
   t.equal(closed.length, 0)
+})
+
+t.test('a body that a hook kept, and destroys when the stream has gone on without it, fails the stream and nothing else', async (t) => {
+  let body: Readable | undefined
+  const { base, whenClosed } = await serve(t, (app) => {
+    app.addHook('onSend', async (_request, _reply, payload) => { body = payload as Readable })
+    app.get('/', (_request, reply) => reply.sse(async function * () {
+      yield 'a'
+      await new Promise(() => {})
+    }))
+  })
+  const stream = await readStream(`${base}/`)
+  await stream.until('data: a')
+  body?.destroy(new Error('of the hook'))
+  t.equal(await stream.end(), ':\ndata: a\n\nevent: sse.error\ndata: {"message":"The stream failed"}\n\n')
+  t.match((await whenClosed()).error, { message: 'of the hook' })
+})
+
+t.test('a reply can be awaited more than once, and settles when the response is over', async (t) => {
+  const order: string[] = []
+  const { base } = await serve(t, (app) => {
+    app.get('/', async (_request, reply) => {
+      reply.sse(async function * () { yield 'a' }, { onClose: () => { order.push('closed') } })
+      await Promise.all([reply, reply].map(async (one) => {
+        await one
+        order.push('settled')
+      }))
+      await reply
+      order.push('settled again')
+    })
+  })
+  t.match(await (await readStream(`${base}/`)).end(), 'data: a')
+  while (order.length < 4) await turn()
+  t.strictSame(order, ['closed', 'settled', 'settled', 'settled again'])
 })

@@ -4,7 +4,9 @@ import t from 'tap'
 import { describe } from '../lib/describe.js'
 import { DEFAULTS } from '../lib/options.js'
 import { PlainEncoder } from '../lib/schema/encoder.js'
+import { comparePositions, epochOf, formatCursor, parseCursor, timeOf } from '../lib/wire/cursor.js'
 import { controlFrame, END_FRAME, escapeJson, HEARTBEAT, prelude } from '../lib/wire/encode.js'
+import { MAX_ID_LENGTH } from '../lib/wire/field.js'
 import { acceptsEventStream, readLastEventId, RESPONSE_HEADERS } from '../lib/wire/headers.js'
 import { withEventsourceParser, withUndici } from './helpers/parsers.js'
 
@@ -223,4 +225,23 @@ t.test('only a client that names text/event-stream counts as an EventSource', as
   for (const accept of [undefined, '', '*/*', 'text/*', 'application/json', 'text/event-stream;q=0', 'text/event-stream; q=0.000', 'xtext/event-stream', 'text/event-streams']) {
     t.notOk(acceptsEventStream(accept), String(accept))
   }
+})
+
+t.test('a cursor is positions, one for each topic', async (t) => {
+  t.strictSame(parseCursor('Ab_-0.1-0'), new Map([['Ab_-0', 'Ab_-0.1-0']]))
+  t.strictSame(parseCursor('a.1-0~b.20-3'), new Map([['a', 'a.1-0'], ['b', 'b.20-3']]))
+  const sixteen = Array.from({ length: 16 }, (_, n) => `${String(n).padStart(32, 'e')}.123456789012345-123456789012`)
+  t.equal(formatCursor(sixteen), sixteen.join('~'))
+  t.ok(formatCursor(sixteen).length <= MAX_ID_LENGTH, 'the longest is an id')
+  t.equal(parseCursor(formatCursor(sixteen))?.size, 16)
+  for (const text of ['', '0', '~', 'a.1', 'a.1-', 'a.-0', '.1-0', 'a.1-0~', '~a.1-0', 'a.1-0 ', 'ä.1-0', 'a.1.1-0', `${'e'.repeat(33)}.1-0`, 'a.1234567890123456-0', [...sixteen, 'a.1-0'].join('~')]) {
+    t.equal(parseCursor(text), undefined, text)
+  }
+})
+
+t.test('positions of one epoch have an order', async (t) => {
+  const positions = ['', 'a.1-0', 'a.1-1', 'a.1-10', 'a.2-0', 'a.10-0', 'a.10-9']
+  for (const [i, a] of positions.entries()) for (const [j, b] of positions.entries()) t.equal(Math.sign(comparePositions(a, b)), Math.sign(i - j), `${a} ${b}`)
+  t.equal(timeOf('a-b_c.1763800000000-4'), 1763800000000)
+  t.equal(epochOf('a-b_c.1763800000000-4'), 'a-b_c')
 })

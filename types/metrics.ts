@@ -1,11 +1,12 @@
 // Counting what streams do.
 import type { FastifyRequest } from 'fastify'
+import type { ChannelStats, ResetReason } from './channel.js'
 import type { CloseReason, SseClosed } from './stream.js'
 
 /**
  * Hooks for a metrics library, all optional. They run inside the stream: they must be quick, and what they
  * throw is logged and dropped. The same facts are published on the diagnostics channels
- * `fastify-typed-sse:open`, `:close`, `:drop` and `:refuse`.
+ * `fastify-typed-sse:open`, `:close`, `:drop`, `:refuse` and `:reset`.
  */
 export interface SseMetrics {
   /** A source was handed to `reply.sse()` and admitted. */
@@ -16,6 +17,8 @@ export interface SseMetrics {
   drop?(fact: { request: FastifyRequest, event: string }): void
   /** A newcomer was turned away. */
   refuse?(fact: { request: FastifyRequest, reason: 'maxConnections' | 'shutdown' }): void
+  /** A client was told that it missed events of a topic. */
+  reset?(fact: { request: FastifyRequest, topic: string, reason: ResetReason }): void
 }
 
 /** What `app.sse.stats()` gives: sums since the plugin was registered, and `open` as it stands now. */
@@ -27,4 +30,5 @@ export interface SseStats {
   bytes: number
   dropped: number
   refused: number
+  channels: ChannelStats
 }

@@ -1,7 +1,7 @@
 // What is counted, and the hooks that hear of it.
 import type { FastifyRequest } from 'fastify'
 import { expect, test } from 'tstyche'
-import type { CloseReason, SseClosed, SseMetrics, SseStats } from './index.js'
+import type { ChannelStats, CloseReason, SseClosed, SseMetrics, SseStats } from './index.js'
 
 test('the sums', () => {
   expect<SseStats>().type.toBe<{
@@ -12,6 +12,7 @@ test('the sums', () => {
     bytes: number
     dropped: number
     refused: number
+    channels: ChannelStats
   }>()
 })
 

@@ -1,5 +1,6 @@
 // Options of the plugin, of a route (`config.sse`) and of a call (`reply.sse(source, options)`).
 import type { FastifyRequest } from 'fastify'
+import type { Broker } from './broker.js'
 import type { SseMetrics } from './metrics.js'
 import type { SseClosed } from './stream.js'
 
@@ -87,4 +88,6 @@ export interface SseOptions {
 export interface SsePluginOptions extends SseOptions {
   /** Hooks for a metrics library. */
   metrics?: SseMetrics | undefined
+  /** Where the topics of channels live. @default memoryBroker() */
+  broker?: Broker | undefined
 }

@@ -1,12 +1,14 @@
 // One stream as its source and its operator see it.
 import type { FastifyRequest } from 'fastify'
+import type { ChannelEvent, Subscription } from './channel.js'
 import type { AnySseEvent, EventBuilder, EventUnion, PayloadOf, PayloadsOf, SseMeta } from './event.js'
 
 /**
  * Why a stream ended. `'client'`: it left. `'stalled'`: it stopped reading for `stallTimeout`. `'complete'`:
- * the source finished. `'error'`: the source, an event or the response failed.
+ * the source finished. `'error'`: the source, an event or the response failed. Of channels: `'disconnected'` by
+ * `app.sse.disconnect()`, `'unauthorized'` since `authorize` says no by now, `'slow'` by `slow: 'close'`.
  */
-export type CloseReason = 'complete' | 'client' | 'error' | 'stalled' | 'maxDuration' | 'shutdown'
+export type CloseReason = 'complete' | 'client' | 'error' | 'stalled' | 'maxDuration' | 'shutdown' | 'disconnected' | 'unauthorized' | 'slow'
 
 /** What a source that is a function gets. */
 export interface SseContext<Builder = AnyEventBuilder> {
@@ -53,9 +55,9 @@ export type SseSource<Event = AnySseEvent, Context = SseContext> =
  */
 export type SourceFor<Schema, Provider> = Schema extends { sse: infer Schemas }
   ? { [Name in keyof Schemas]: PayloadOf<Provider, Schemas[Name]> } extends infer Payloads
-      ? SseSource<EventUnion<Payloads>, SseContext<EventBuilder<Payloads>>>
+      ? SseSource<EventUnion<Payloads>, SseContext<EventBuilder<Payloads>>> | Subscription<ChannelEvent<Payloads>>
       : never
-  : SseSource
+  : SseSource | Subscription
 
 /** What `onClose` gets. `onResponse` does not fire when a client leaves; this does, on every stream. */
 export interface SseClosed {

@@ -4,7 +4,7 @@ import { ReadableStream } from 'node:stream/web'
 import { Type } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
 import { expect, test } from 'tstyche'
-import type { AnySseEvent, CloseReason, EventBuilder, EventsOf, SourceFor, SseClosed, SseContext, SseSource } from './index.js'
+import type { AnySseEvent, ChannelEvent, CloseReason, EventBuilder, EventsOf, SourceFor, SseClosed, SseContext, SseSource, Subscription } from './index.js'
 
 const schemas = {
   tick: Type.Object({ n: Type.Integer() }),
@@ -19,8 +19,8 @@ const wrong = { event: 'tick' as const, data: { n: '1' } }
 
 test('the source of a route has the types of its schemas', () => {
   type Payloads = { tick: { n: number }, note: { text: string } }
-  expect<SourceFor<{ sse: typeof schemas }, unknown>>().type.toBe<SseSource<Events, SseContext<EventBuilder<Payloads>>>>()
-  expect<SourceFor<{ response: object }, unknown>>().type.toBe<SseSource>()
+  expect<SourceFor<{ sse: typeof schemas }, unknown>>().type.toBe<SseSource<Events, SseContext<EventBuilder<Payloads>>> | Subscription<ChannelEvent<Payloads>>>()
+  expect<SourceFor<{ response: object }, unknown>>().type.toBe<SseSource | Subscription>()
   expect<SseSource>().type.toBe<SseSource<AnySseEvent, SseContext>>()
 })
 
@@ -162,6 +162,6 @@ test('a source without schemas', () => {
 })
 
 test('why a stream closed', () => {
-  expect<CloseReason>().type.toBe<'complete' | 'client' | 'error' | 'stalled' | 'maxDuration' | 'shutdown'>()
+  expect<CloseReason>().type.toBe<'complete' | 'client' | 'error' | 'stalled' | 'maxDuration' | 'shutdown' | 'disconnected' | 'unauthorized' | 'slow'>()
   expect<SseClosed>().type.toBe<{ request: FastifyRequest, reason: CloseReason, durationMs: number, events: number, bytes: number, error: unknown }>()
 })

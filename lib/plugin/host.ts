@@ -1,25 +1,31 @@
 // What all streams of one Fastify instance share: the clock, the turns, the count, and the list of who is there.
 import type { Http2ServerResponse } from 'node:http2'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import type { SsePluginOptions } from '../../types/options.js'
 import type { SseStats } from '../../types/metrics.js'
 import type { SseClosed } from '../../types/stream.js'
+import type { ResetReason } from '../../types/channel.js'
+import { Hub, type HubHost } from '../channel/hub.js'
+import { memoryBroker } from '../channel/memory-broker.js'
 import { Clock } from '../clock.js'
 import { guard } from '../guard.js'
 import { Meter } from '../metrics.js'
 import { resolvePluginOptions, type ResolvedOptions } from '../options.js'
-import type { Mismatch, SseStream, StreamHost } from '../stream/stream.js'
+import type { Mismatch } from '../schema/encoder.js'
+import type { SseStream, StreamHost } from '../stream/stream.js'
 import { Turns } from '../stream/turns.js'
 import { setHeaders, turnAway } from './answer.js'
 import { Gate } from './gate.js'
 import { release } from './pending.js'
 
-export class Host implements StreamHost {
+export class Host implements StreamHost, HubHost {
   readonly clock = new Clock()
   readonly turns = new Turns()
   readonly gate = new Gate()
   readonly setHeaders = setHeaders
   readonly options: ResolvedOptions
+  readonly hub: Hub
+  readonly #log: FastifyBaseLogger
   readonly #meter: Meter
   /** Streams whose connection stands, with what counts each out of its limit. */
   readonly #streams = new Map<SseStream, () => void>()
@@ -28,8 +34,10 @@ export class Host implements StreamHost {
   #closing = false
   #whenEmpty = () => {}
 
-  constructor (options: SsePluginOptions) {
+  constructor (options: SsePluginOptions, log: FastifyBaseLogger) {
     this.options = resolvePluginOptions(options)
+    this.hub = new Hub(this, options.broker ?? memoryBroker())
+    this.#log = log
     this.#meter = new Meter(options.metrics)
   }
 
@@ -57,7 +65,15 @@ export class Host implements StreamHost {
     if (this.#streams.size === 0) this.#whenEmpty()
   }
 
-  dropped ({ request }: SseStream, err: Mismatch): void {
+  reset (request: FastifyRequest, topic: string, reason: ResetReason): void {
+    this.#meter.reset(request, topic, reason)
+  }
+
+  brokerFailed (err: unknown, topic: string): void {
+    this.#log.error({ err, topic }, 'the broker failed')
+  }
+
+  dropped (request: FastifyRequest, err: Mismatch): void {
     request.log.warn({ err }, 'event dropped')
     this.#meter.drop(request, err.event)
   }
@@ -85,14 +101,14 @@ export class Host implements StreamHost {
       events += stream.events
       bytes += stream.bytes
     }
-    return { open: this.#open, ...stats, closed: { ...stats.closed }, events, bytes }
+    return { open: this.#open, ...stats, closed: { ...stats.closed }, events, bytes, channels: this.hub.currentStats() }
   }
 
   /** Ends all streams and resolves when their connections are done, or after `ms`, when what is left is cut. */
   async shutDown (ms: number): Promise<void> {
     this.#closing = true
     for (const stream of [...this.#streams.keys()]) {
-      stream.shutDown()
+      stream.end('shutdown')
       closeSession(stream.reply)
     }
     if (this.#streams.size === 0) return

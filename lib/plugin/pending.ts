@@ -6,11 +6,13 @@ import { unsetHeaders } from './answer.js'
 const kStream = Symbol('fastify-typed-sse.stream')
 
 type Reserved = FastifyReply & { [kStream]?: SseStream }
+type Settle = (value?: undefined) => void
 
 /** Marks the reply as taken by the stream, until it is released. */
 export function reserve (reply: FastifyReply, stream: SseStream): void {
   (reply as Reserved)[kStream] = stream
   reply.send = send
+  Object.assign(reply, { then }) // its type says that it is none of a user's business
 }
 
 export function isReserved (reply: FastifyReply): boolean {
@@ -29,9 +31,18 @@ export function release (reply: FastifyReply): void {
  */
 function send (this: Reserved, payload?: unknown): FastifyReply {
   if (payload === undefined) return this
-  if (payload !== this[kStream] && !this.raw.headersSent) {
+  if (this[kStream]?.isBody(payload) === false && !this.raw.headersSent) {
     unsetHeaders(this)
-    this[kStream]?.replace()
+    this[kStream].replace()
   }
   return Object.getPrototypeOf(this).send.call(this, payload)
+}
+
+/**
+ * Settles when the response is over, as Fastify's own does, which watches the response by a dozen closures: on a stream that
+ * is idle they would weigh more than the stream.
+ */
+function then (this: Reserved, fulfilled: Settle): void {
+  if (this.sent || this[kStream]?.isGone === true) fulfilled()
+  else this[kStream]?.whenGone(fulfilled)
 }

@@ -6,6 +6,7 @@ import { SSE_ERR_ALREADY_REGISTERED } from '../errors.js'
 import { Host } from './host.js'
 import { decorateReply } from './reply.js'
 import { prepareRoutes } from './route.js'
+import { decorateInstance } from './sse.js'
 
 /** How long `app.close()` waits for readers to take their last bytes. It must return in well under 2 s. */
 const CLOSE_GRACE_MS = 1_000
@@ -13,15 +14,17 @@ const CLOSE_GRACE_MS = 1_000
 async function sse (app: FastifyInstance, options: SsePluginOptions): Promise<void> {
   if (app.hasReplyDecorator('sse')) throw new SSE_ERR_ALREADY_REGISTERED('`reply.sse` exists already in this scope: this plugin, or another that decorates it, has been registered before')
   refuseOfficial(app)
-  const host = new Host(options)
+  const host = new Host(options, app.log)
+  await host.hub.open()
 
-  app.decorate('sse', { stats: () => host.stats() })
+  app.decorate('sse', decorateInstance(host, app))
   app.decorateReply('sse', decorateReply(host))
   prepareRoutes(host, app)
 
   app.addHook('onReady', async () => refuseOfficial(app)) // it may come later
   // Not onClose, which runs after the server has waited for all connections to end.
   app.addHook('preClose', () => host.shutDown(CLOSE_GRACE_MS))
+  app.addHook('onClose', () => host.hub.close())
 }
 
 /** It decorates nothing, but sets `reply.sse` in its own routes, where ours would be gone without a word. */

@@ -1,9 +1,13 @@
 // reply.sse(): from a source to an answer.
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { SseOptions } from '../../types/options.js'
-import { SSE_ERR_ALREADY_SENT } from '../errors.js'
+import { Feed } from '../channel/feed.js'
+import { TopicSubscription } from '../channel/subscription.js'
+import { SSE_ERR_ALREADY_SENT, SSE_ERR_UNKNOWN_EVENT } from '../errors.js'
 import { resolveOptions } from '../options.js'
+import { SchemaEncoder, type Encoder } from '../schema/encoder.js'
 import { isDestroyed } from '../stream/gone.js'
+import { Puller } from '../stream/puller.js'
 import { checkSource, discardSource } from '../stream/source.js'
 import { SseStream } from '../stream/stream.js'
 import { readLastEventId } from '../wire/headers.js'
@@ -14,7 +18,7 @@ import { hasEnded, routeOf } from './route.js'
 
 export function decorateReply (host: Host) {
   return function sse (this: FastifyReply, source: unknown, given?: SseOptions): FastifyReply {
-    checkSource(source)
+    if (!(source instanceof TopicSubscription)) checkSource(source)
     try {
       if (!start(host, this, source, given)) discardSource(source)
     } catch (error) {
@@ -44,6 +48,7 @@ function start (host: Host, reply: FastifyReply, source: unknown, given: SseOpti
     return false
   }
   const { encoder } = route
+  if (source instanceof TopicSubscription) checkEvents(source, encoder)
   const leave = host.closing ? undefined : route.gateOf(options).admit(options, request)
   if (leave === undefined) {
     host.turnAway(reply, options, host.closing ? 'shutdown' : 'maxConnections')
@@ -54,9 +59,36 @@ function start (host: Host, reply: FastifyReply, source: unknown, given: SseOpti
   // reaches it only where it was registered after this plugin.
   request.raw.headers['x-no-compression'] ??= '1'
   const lastEventId = readLastEventId(request.headers['last-event-id'], request.originalUrl)
-  const stream = new SseStream(host, reply, options, encoder, lastEventId, isEventSource(reply))
+  const stream = new SseStream(host, reply, options, lastEventId, isEventSource(reply))
   reserve(reply, stream)
   host.opened(stream, leave)
-  stream.start(source)
+  stream.start(source instanceof TopicSubscription ? new Feed(host.hub, stream, source) : pullerOf(host, stream, source, encoder))
   return true
+}
+
+function pullerOf (host: Host, stream: SseStream, source: unknown, encoder: Encoder): Puller {
+  const { request, options } = stream
+  return new Puller(host, stream, {
+    source,
+    context: stream.context(encoder.events),
+    encode (item) {
+      try {
+        return encoder.encode(item, options)
+      } catch (error) {
+        if (options.validate !== 'drop' || !encoder.isMismatch(error)) throw error
+        host.dropped(request, error)
+        return undefined
+      }
+    }
+  })
+}
+
+/** The compiler has seen that already, unless nobody asked it. */
+function checkEvents ({ parts }: TopicSubscription, encoder: Encoder): void {
+  if (!(encoder instanceof SchemaEncoder)) return
+  for (const { channel } of parts) {
+    for (const event of channel.events.keys()) {
+      if (!encoder.has(event)) throw Object.assign(new SSE_ERR_UNKNOWN_EVENT(`Event \`${event}\` of channel \`${channel.name}\` is not in the route's schema.sse`), { event })
+    }
+  }
 }

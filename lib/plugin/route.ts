@@ -2,9 +2,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { MAX_MS, resolveOptions, type ResolvedOptions } from '../options.js'
 import { checkEventNames, compileEvents } from '../schema/compile.js'
-import { PlainEncoder, SchemaEncoder } from '../schema/encoder.js'
+import { PlainEncoder, SchemaEncoder, type Encoder } from '../schema/encoder.js'
 import { documentStream } from '../schema/openapi.js'
-import type { Encoder } from '../stream/stream.js'
 import { END_ID } from '../wire/field.js'
 import { readLastEventId } from '../wire/headers.js'
 import { answerEnded } from './answer.js'
@@ -31,8 +30,8 @@ export class Route {
     if (schemas === undefined) {
       this.#compile = () => plain
     } else {
-      checkEventNames(schemas, where)
-      this.#compile = () => new SchemaEncoder(compileEvents(schemas, app.getSchemas(), where))
+      checkEventNames(schemas, `schema.sse of ${where}`)
+      this.#compile = () => new SchemaEncoder(compileEvents(schemas, app.getSchemas(), `schema.sse of ${where}`))
     }
   }
 

@@ -28,22 +28,22 @@ const TAKEN_BY_EVENTSOURCE = new Set(['open', 'error'])
 /**
  * Looks at the names alone, which can be done before shared schemas are known.
  *
- * @param where the route, for messages
+ * @param where what holds them, for messages: "schema.sse of GET /ticks"
  * @throws SSE_ERR_INVALID_SCHEMA
  */
 export function checkEventNames (schemas: unknown, where: string): asserts schemas is Record<string, unknown> {
   if (typeof schemas !== 'object' || schemas === null || Array.isArray(schemas) || Kind in schemas) {
-    throw new SSE_ERR_INVALID_SCHEMA(`Expected schema.sse of ${where} to be an object of event names and their schemas, got ${isSchema(schemas) ? 'a schema' : describe(schemas)}`)
+    throw new SSE_ERR_INVALID_SCHEMA(`Expected ${where} to be an object of event names and their schemas, got ${isSchema(schemas) ? 'a schema' : describe(schemas)}`)
   }
   for (const name of Object.keys(schemas)) {
-    if (name === '') throw new SSE_ERR_INVALID_SCHEMA(`Expected the event names in schema.sse of ${where} not to be empty. Events without a name are called \`message\``)
+    if (name === '') throw new SSE_ERR_INVALID_SCHEMA(`Expected the event names in ${where} not to be empty. Events without a name are called \`message\``)
     if (TAKEN_BY_EVENTSOURCE.has(name)) {
-      throw new SSE_ERR_INVALID_SCHEMA(`Event \`${name}\` in schema.sse of ${where} would reach the client's on${name} handler, which is for the connection. Choose another name`)
+      throw new SSE_ERR_INVALID_SCHEMA(`Event \`${name}\` in ${where} would reach the client's on${name} handler, which is for the connection. Choose another name`)
     }
     try {
       checkEventName(name)
     } catch (cause) {
-      throw new SSE_ERR_INVALID_SCHEMA(`Invalid event name ${describe(name)} in schema.sse of ${where}: ${(cause as Error).message}`, { cause }) // checkEventName throws errors
+      throw new SSE_ERR_INVALID_SCHEMA(`Invalid event name ${describe(name)} in ${where}: ${(cause as Error).message}`, { cause }) // checkEventName throws errors
     }
   }
 }
@@ -60,12 +60,12 @@ export function compileEvents (schemas: Record<string, unknown>, shared: Readonl
 }
 
 function compileEvent (name: string, given: unknown, shared: Readonly<Record<string, unknown>>, where: string): CompiledEvent {
-  const { schema, references } = normalize(given, shared, `event \`${name}\` in schema.sse of ${where}`)
+  const { schema, references } = normalize(given, shared, `event \`${name}\` in ${where}`)
   let checker: TypeCheck<TSchema>
   try {
     checker = TypeCompiler.Compile(schema, [...references]) // it adds to what it is given
   } catch (cause) {
-    throw new SSE_ERR_INVALID_SCHEMA(`The schema of event \`${name}\` in schema.sse of ${where} does not compile: ${(cause as Error).message}`, { cause }) // TypeBox throws errors
+    throw new SSE_ERR_INVALID_SCHEMA(`The schema of event \`${name}\` in ${where} does not compile: ${(cause as Error).message}`, { cause }) // TypeBox throws errors
   }
   return {
     name,

@@ -2,12 +2,24 @@
 import { describe } from '../describe.js'
 import { SSE_ERR_INVALID_DATA, SSE_ERR_UNKNOWN_EVENT } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
-import type { Encoder, Mismatch } from '../stream/stream.js'
 import { encodeFrame, escapeJson, eventLine, toJson } from '../wire/encode.js'
 import { checkEventName, checkId, checkRetry, commentLines, textLines } from '../wire/field.js'
 import { anyEvents, buildEvents } from './builder.js'
 import { invalidData, type CompiledEvent, type CompiledEvents } from './compile.js'
 import { readItem, type Item } from './item.js'
+
+/** Makes frames of what a source yields. */
+export interface Encoder {
+  /** Constructors of the route's events. */
+  readonly events: unknown
+  /** @throws coded errors, with nothing half-made */
+  encode (item: unknown, options: ResolvedOptions): string
+  /** Whether an error of `encode` says that an event does not match its schema. */
+  isMismatch (error: unknown): error is Mismatch
+}
+
+/** An error that names its event. */
+export type Mismatch = Error & { event: string }
 
 /** `minimal` streams carry data alone, but what is left out is checked all the same. */
 function toFrame (line: string, data: string, item: Item, { minimal }: ResolvedOptions): string {
@@ -38,11 +50,18 @@ export class PlainEncoder implements Encoder {
 export class SchemaEncoder implements Encoder {
   readonly events: unknown
   readonly #events: CompiledEvents
+  readonly #owner: string
   readonly #plain = new PlainEncoder()
 
-  constructor (events: CompiledEvents) {
+  /** @param owner what has the events, for messages */
+  constructor (events: CompiledEvents, owner = "The route's schema.sse") {
+    this.#owner = owner
     this.#events = events
     this.events = buildEvents(events)
+  }
+
+  has (event: string): boolean {
+    return this.#events.has(event)
   }
 
   encode (given: unknown, options: ResolvedOptions): string {
@@ -53,7 +72,7 @@ export class SchemaEncoder implements Encoder {
       checkEventName(name)
       if (options.validate === false) return this.#plain.encode(given, options)
       const known = [...this.#events.keys()].map((known) => `\`${known}\``).join(', ') || 'none'
-      throw Object.assign(new SSE_ERR_UNKNOWN_EVENT(`Unknown event ${describe(name)}. The route's schema.sse has ${known}`), { event: name })
+      throw Object.assign(new SSE_ERR_UNKNOWN_EVENT(`Unknown event ${describe(name)}. ${this.#owner} has ${known}`), { event: name })
     }
     const data = options.validate === false ? encodeUnchecked(event, item) : encodeData(event, item)
     return toFrame(item.event === undefined || item.event === '' ? '' : event.line, data, item, options)
@@ -64,7 +83,8 @@ export class SchemaEncoder implements Encoder {
   }
 }
 
-function encodeData (event: CompiledEvent, item: Item): string {
+/** The payload's `data` lines. @throws SSE_ERR_INVALID_DATA, SSE_ERR_NOT_SERIALIZABLE */
+export function encodeData (event: CompiledEvent, item: Item): string {
   if (event.isText) {
     const text = item.text ?? item.data
     event.check(text)

@@ -4,6 +4,7 @@ import type { Clock } from '../clock.js'
 import { kindOf } from '../describe.js'
 import { SSE_ERR_INVALID_SOURCE } from '../errors.js'
 import { discardSource, isThenable, openSource, type EventIterator } from './source.js'
+import type { Supply } from './supply.js'
 import type { Turns, TurnTaker } from './turns.js'
 
 /** A quantum is over after this time, looked at every so many pulls: checks and sources can be slow. */
@@ -13,22 +14,37 @@ const PULLS_BETWEEN_LOOKS = 32
 /** Stands for the undefined that an iterator must not give, where undefined says that there is no next. */
 const NO_RESULT = { value: undefined }
 
-/** What takes the events. */
+/** What takes the frames. */
 export interface Taker {
   /** Whether another one can be taken now. */
   readonly wants: boolean
-  /** Takes one. Returns whether that is enough for this turn; throws what is to be thrown at the event's yield. */
-  accept (item: unknown): boolean
+  /** Takes one. Returns whether that is enough for this turn. */
+  accept (frame: string): boolean
   /** The source has come to its end. */
   finish (): void
   /** The source has failed, or does not take an error back. */
   fail (error: unknown): void
 }
 
-export class Puller implements TurnTaker {
-  readonly #clock: Clock
-  readonly #turns: Turns
+/** What all pullers share. */
+export interface PullerHost {
+  readonly clock: Clock
+  readonly turns: Turns
+}
+
+/** A source, and what becomes of its events. */
+export interface Pulled {
+  readonly source: unknown
+  /** What a source that is a function is called with. */
+  readonly context: unknown
+  /** Gives the event's frame, or undefined where it is left out; throws what is to be thrown at its yield. */
+  encode (item: unknown): string | undefined
+}
+
+export class Puller implements Supply, TurnTaker {
+  readonly #host: PullerHost
   readonly #taker: Taker
+  readonly #pulled: Pulled
   #iterator: EventIterator | undefined
   /** The error of the last event, to be thrown at its yield. */
   #thrown: { error: unknown } | undefined
@@ -38,16 +54,16 @@ export class Puller implements TurnTaker {
   #pulls = 0
   #quantumEnd = 0
 
-  constructor (clock: Clock, turns: Turns, taker: Taker) {
-    this.#clock = clock
-    this.#turns = turns
+  constructor (host: PullerHost, taker: Taker, pulled: Pulled) {
+    this.#host = host
     this.#taker = taker
+    this.#pulled = pulled
   }
 
-  start (source: unknown, context: unknown): void {
-    this.#quantumEnd = this.#clock.now + QUANTUM_MS
+  start (): void {
+    this.#quantumEnd = this.#host.clock.now + QUANTUM_MS
     try {
-      const iterator = openSource(source, context)
+      const iterator = openSource(this.#pulled.source, this.#pulled.context)
       if (isThenable(iterator)) iterator.then(this.#adopt, this.#fail)
       else this.#adopt(iterator)
     } catch (error) {
@@ -77,12 +93,12 @@ export class Puller implements TurnTaker {
   yield (): void {
     if (this.#yielding || this.#released) return
     this.#yielding = true
-    this.#turns.wait(this)
+    this.#host.turns.wait(this)
   }
 
   takeTurn (): void {
     this.#yielding = false
-    this.#quantumEnd = this.#clock.now + QUANTUM_MS
+    this.#quantumEnd = this.#host.clock.now + QUANTUM_MS
     this.pull()
   }
 
@@ -139,14 +155,15 @@ export class Puller implements TurnTaker {
       return
     }
     try {
-      if (this.#taker.accept(result.value)) {
+      const frame = this.#pulled.encode(result.value)
+      if (frame !== undefined && this.#taker.accept(frame)) {
         this.yield()
         return
       }
     } catch (error) {
       this.#thrown = { error }
     }
-    if (++this.#pulls % PULLS_BETWEEN_LOOKS === 0 && this.#clock.now > this.#quantumEnd) this.yield()
+    if (++this.#pulls % PULLS_BETWEEN_LOOKS === 0 && this.#host.clock.now > this.#quantumEnd) this.yield()
   }
 
   #fail = (error: unknown): void => {

@@ -1,9 +1,4 @@
 // One connection: gathers frames, writes them, and closes once with one reason.
-//
-// It is a Readable, so that Fastify sends it like any other stream: onSend hooks run, headers of other plugins
-// stay, an early failure is an ordinary HTTP error. Its pipe() writes straight to the response, because a
-// Readable's own bookkeeping costs more than the frame it moves. Whoever reads it otherwise gets a plain Readable.
-import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { CloseReason, SseClosed, SseContext } from '../../types/stream.js'
 import type { Clock, Sleeper } from '../clock.js'
@@ -11,13 +6,19 @@ import { SSE_ERR_ALREADY_SENT, SSE_ERR_SOURCE_FAILED } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
 import { HEARTBEAT, prelude } from '../wire/encode.js'
 import { errorFrame, farewell, genericErrorFrame, spreadRetry } from './farewell.js'
+import { Body, type BodyOwner } from './body.js'
 import { isDestroyed } from './gone.js'
-import { Puller, type Taker } from './puller.js'
+import type { Taker } from './puller.js'
+import { shedHeaders } from './shed.js'
 import { StallWatch } from './stall.js'
+import type { Supply } from './supply.js'
 import type { Turns } from './turns.js'
 
 /** Characters gathered before they are written within the turn: as much as a socket takes before it blocks. */
 const FLUSH_AT = 16_384
+
+/** How often a stream that must not open yet is looked at. */
+const WAIT_MS = 50
 
 /** What a stream needs of the plugin that it runs in. */
 export interface StreamHost {
@@ -27,8 +28,6 @@ export interface StreamHost {
   closed (stream: SseStream, closed: SseClosed): void
   /** The connection is over too, which may be later: a slow reader still reads. Called once. */
   gone (stream: SseStream): void
-  /** An event was left out. */
-  dropped (stream: SseStream, error: Mismatch): void
   /** At commit, and not before: an error's answer has none of them. */
   setHeaders (reply: FastifyReply): void
   /** The answer where the first event failed. */
@@ -37,36 +36,36 @@ export interface StreamHost {
   turnAway (reply: FastifyReply, options: ResolvedOptions, reason: 'shutdown'): void
 }
 
-/** Makes frames of what a source yields. */
-export interface Encoder {
-  readonly events: unknown
-  /** @throws coded errors, with nothing half-made */
-  encode (item: unknown, options: ResolvedOptions): string
-  /** Whether an error of `encode` says that an event does not match its schema. */
-  isMismatch (error: unknown): error is Mismatch
-}
-
-/** An error that names its event. */
-export type Mismatch = Error & { event: string }
-
 type Phase =
   | 'opening' // the first event is awaited; nothing is sent
   | 'committed' // given to Fastify, whose hooks may still run
   | 'flowing' // the response or a reader takes what is written
 
-export class SseStream extends Readable implements Sleeper, Taker {
-  wakeAt = Infinity
+const kStream = Symbol('fastify-typed-sse.stream')
+
+/** One listener for all responses: with a closure of its own, each idle stream would weigh 100 bytes more. */
+function onResponseClose (this: FastifyReply['raw'] & { [kStream]?: SseStream }): void {
+  this[kStream]?.responseClosed()
+}
+
+/** Whether nothing more can reach the client. */
+const isCut = (reason: CloseReason | undefined) => reason === 'client' || reason === 'stalled' || reason === 'slow'
+
+export class SseStream implements Sleeper, Taker, BodyOwner {
+  wakeAt = 0
   heapIndex = -1
   readonly reply: FastifyReply
   readonly request: FastifyRequest
   readonly options: ResolvedOptions
   readonly #host: StreamHost
-  readonly #encoder: Encoder
-  readonly #puller: Puller
-  readonly #lastEventId: string | undefined
+  /** Where the client stands, as it says. */
+  readonly lastEventId: string | undefined
   /** Whether the client is an EventSource, which reconnects after any end but one. */
   readonly #reconnects: boolean
   readonly #openedAt: number
+  isGone = false
+  #whenGone: (() => void) | undefined
+  #supply: Supply | undefined
   #controller: AbortController | undefined
 
   #phase: Phase = 'opening'
@@ -76,13 +75,16 @@ export class SseStream extends Readable implements Sleeper, Taker {
   #buffer = ''
   #flushQueued = false
   #blocked = true
-  /** Whether it writes to the response itself, and not to whoever reads it as a Readable. */
+  /** What was given to Fastify. Undefined again when it is not needed any more, since the stream writes to the response itself. */
+  #body: Body | undefined
+  /** Whether it writes to the response itself, and not to whoever reads the body. */
   #direct = false
-  #endsResponse = true
   #ended = false
 
+  #onDrain: (() => void) | undefined
+
   #lastWrite = 0
-  #endAt = Infinity
+  #endAt: number | undefined
   #stall: StallWatch | undefined
 
   /** Events in the buffer. */
@@ -90,25 +92,33 @@ export class SseStream extends Readable implements Sleeper, Taker {
   #events = 0
   #bytes = 0
 
-  constructor (host: StreamHost, reply: FastifyReply, options: ResolvedOptions, encoder: Encoder, lastEventId: string | undefined, reconnects: boolean) {
-    super()
+  constructor (host: StreamHost, reply: FastifyReply, options: ResolvedOptions, lastEventId: string | undefined, reconnects: boolean) {
     this.#host = host
     this.reply = reply
     this.request = reply.request as FastifyRequest // the generic one: nothing here depends on a route's types
     this.options = options
-    this.#encoder = encoder
-    this.#puller = new Puller(host.clock, host.turns, this)
-    this.#lastEventId = lastEventId
+    this.lastEventId = lastEventId
     this.#reconnects = reconnects
-    this.#openedAt = host.clock.now
-    reply.raw.once('close', this.#onResponseClose)
+    this.#openedAt = Math.floor(host.clock.now)
+    Object.assign(reply.raw, { [kStream]: this }).on('close', onResponseClose)
     // Of a pipelined request whose response waits behind another, Node tells nothing when the connection goes.
-    if (reply.raw.socket === null) this.request.raw.socket.once('close', this.#onResponseClose)
+    if (reply.raw.socket === null) {
+      const { socket } = this.request.raw
+      const onSocketClose = () => this.responseClosed()
+      socket.once('close', onSocketClose)
+      reply.raw.once('close', () => socket.off('close', onSocketClose))
+    }
   }
 
   /** Whether there is a source; the connection may stand longer. */
   get isOpen (): boolean {
     return this.#reason === undefined
+  }
+
+  /** Calls back when the connection is over; what was to be called before is called first. */
+  whenGone (callback: () => void): void {
+    const earlier = this.#whenGone
+    this.#whenGone = earlier === undefined ? callback : () => { earlier(); callback() }
   }
 
   /** Events written, without the plugin's own. */
@@ -121,13 +131,14 @@ export class SseStream extends Readable implements Sleeper, Taker {
     return this.#bytes
   }
 
-  /** Starts the source. What it throws before the first event becomes an ordinary HTTP error. */
-  start (source: unknown): void {
+  /** Starts what gives the frames. A failure before the first one becomes an ordinary HTTP error. */
+  start (supply: Supply): void {
+    this.#supply = supply
     const { openAfter, maxDuration } = this.options
-    if (maxDuration !== false) this.#endAt = this.#openedAt + maxDuration * (0.8 + 0.2 * Math.random())
-    if (openAfter !== 0) this.#host.clock.wake(this, Math.min(this.#openedAt + openAfter, this.#endAt))
-    this.#puller.start(source, this.#context())
-    if (openAfter === 0) this.#commit()
+    if (maxDuration !== false) this.#endAt = Math.floor(this.#openedAt + maxDuration * (0.8 + 0.2 * Math.random()))
+    if (openAfter !== 0) this.#host.clock.wake(this, Math.min(this.#openedAt + openAfter, this.#endAt ?? Infinity))
+    supply.start()
+    if (openAfter === 0 && this.#phase === 'opening' && this.#reason === undefined) this.#host.clock.wake(this, this.wake(this.#openedAt))
   }
 
   /** Another answer is sent in its place. */
@@ -138,25 +149,27 @@ export class SseStream extends Readable implements Sleeper, Taker {
     this.#close('error', new SSE_ERR_ALREADY_SENT('Another response was sent in place of the event stream'))
   }
 
-  /** Ends the stream from outside, for good: the server goes down. */
-  shutDown (): void {
-    this.#close('shutdown')
+  /** Ends the stream from outside, on an event boundary. */
+  end (reason: 'shutdown' | 'disconnected' | 'unauthorized' | 'slow'): void {
+    this.#close(reason)
+    if (reason === 'slow') this.reply.raw.destroy() // no farewell would reach a reader that does not read
   }
 
   // ---- towards the source
 
-  #context (): SseContext<unknown> {
+  /** What a source that is a function is called with. */
+  context (events: unknown): SseContext<unknown> {
     const stream = this
     return {
-      get signal () { return stream.#signal },
-      lastEventId: this.#lastEventId,
-      events: this.#encoder.events,
+      get signal () { return stream.signal },
+      lastEventId: this.lastEventId,
+      events,
       request: this.request
     }
   }
 
   // Made when it is asked for: on an idle stream it would weigh more than the rest.
-  get #signal (): AbortSignal {
+  get signal (): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController()
       if (this.#reason !== undefined) this.#controller.abort()
@@ -168,16 +181,8 @@ export class SseStream extends Readable implements Sleeper, Taker {
     return this.#phase === 'opening' || (this.#phase === 'flowing' && !this.#blocked)
   }
 
-  accept (item: unknown): boolean {
-    let frame
-    try {
-      frame = this.#encoder.encode(item, this.options)
-    } catch (error) {
-      if (this.options.validate !== 'drop' || !this.#encoder.isMismatch(error)) throw error
-      this.#host.dropped(this, error)
-      return false
-    }
-    this.#gathered++
+  accept (frame: string, events = 1): boolean {
+    this.#gathered += events
     this.#buffer += frame
     if (this.#phase === 'opening') this.#commit()
     if (this.#buffer.length < FLUSH_AT) {
@@ -186,6 +191,20 @@ export class SseStream extends Readable implements Sleeper, Taker {
     }
     this.#flush()
     return true
+  }
+
+  /** Whether `write` can be called. What was gathered is written first. */
+  ready (): boolean {
+    if (this.#phase !== 'flowing' || this.#reason !== undefined) return false
+    this.#flush()
+    return !this.#blocked && !(this.#direct && isDestroyed(this.reply.raw))
+  }
+
+  /** Writes at once what other streams may write too. */
+  write (chunk: Buffer, events: number): void {
+    this.#bytes += chunk.length
+    this.#events += events
+    this.#send(chunk)
   }
 
   finish (): void {
@@ -199,9 +218,13 @@ export class SseStream extends Readable implements Sleeper, Taker {
 
   // ---- towards the response
 
+  /** Nothing has come yet, and the client has waited long enough. */
+  #openIfAllowed (): void {
+    if (this.#supply?.mayOpen !== false) this.#commit()
+  }
+
   /** From here on the answer is 200 and a stream. */
   #commit (): void {
-    if (this.#phase !== 'opening' || this.#reason !== undefined) return
     const { reply, options } = this
     if (reply.sent || reply.raw.headersSent) {
       this.#close('error', new SSE_ERR_ALREADY_SENT('The reply was sent, past reply.send(), while its event stream was waiting for the first event'))
@@ -211,35 +234,45 @@ export class SseStream extends Readable implements Sleeper, Taker {
     if (!options.minimal) this.#buffer = prelude(options.retry === false ? false : spreadRetry(options.retry)) + this.#buffer
     this.#host.setHeaders(reply)
     try {
-      reply.send(this)
+      reply.send(this.#body = new Body(this))
     } catch (error) {
       this.#phase = 'opening' // a header of the handler's or a hook's that cannot be sent
       this.#close('error', error)
     }
   }
 
-  override pipe<Destination extends NodeJS.WritableStream> (destination: Destination, options?: { end?: boolean }): Destination {
-    // Only the response itself is known to take writes as this stream makes them. A transform in between (a
-    // hook's) and a hook that listens for data get the Readable that they expect.
-    const { raw } = this.reply
-    if (destination as unknown !== raw || this.readableFlowing !== null) return super.pipe(destination, options)
-    this.#direct = true
-    this.#endsResponse = options?.end !== false
-    raw.on('drain', this.#onDrain)
-    this.#flow()
-    return destination
+  /** Whether that is what Fastify was given to send. */
+  isBody (payload: unknown): boolean {
+    return this.#body !== undefined && payload === this.#body
   }
 
-  override _read (): void {
+  // Only the response itself is known to take writes as this stream makes them.
+  isResponse (destination: unknown): boolean {
+    return destination === this.reply.raw
+  }
+
+  flowDirectly (endsResponse: boolean): void {
+    this.#direct = true
+    if (endsResponse) this.#body = undefined
+    if (this.request.raw.httpVersionMajor === 1) shedHeaders(this.reply) // HTTP/2 sends the head at once
+    this.#flow()
+  }
+
+  read (): void {
     if (this.#direct) return
     if (this.#phase === 'committed') this.#flow()
-    else this.#onDrain()
+    else this.#drained()
+  }
+
+  abandoned (error: Error | null): void {
+    if (error !== null) this.#close('error', error)
+    else this.#close('client')
   }
 
   #flow (): void {
     this.#phase = 'flowing'
     this.#blocked = false
-    this.#lastWrite = this.#host.clock.now
+    this.#lastWrite = Math.floor(this.#host.clock.now)
     if (this.#reason !== undefined) {
       this.#writeEnd()
       return
@@ -248,17 +281,17 @@ export class SseStream extends Readable implements Sleeper, Taker {
     // A minimal stream has no prelude that would take the headers along.
     if (this.#buffer === '' && this.#direct) this.reply.raw.flushHeaders()
     this.#flushAtTurnEnd()
-    this.#puller.pull()
+    this.#supply?.pull()
   }
 
-  #onDrain = (): void => {
+  #drained (): void {
     if (!this.#blocked || this.#phase !== 'flowing' || this.#reason !== undefined) return
     this.#blocked = false
     this.#stall = undefined
     this.#flush()
     if (this.#blocked) return
     this.#host.clock.wake(this, this.#nextWake(this.#host.clock.now))
-    this.#puller.yield()
+    this.#supply?.yield()
   }
 
   // A tick that is queued from a microtask runs when the microtasks are done: the end of the turn.
@@ -277,10 +310,15 @@ export class SseStream extends Readable implements Sleeper, Taker {
     if (this.#buffer === '' || this.#blocked || this.#ended || this.#phase !== 'flowing') return
     const { raw } = this.reply
     if (this.#direct && isDestroyed(raw)) return // its 'close' is on the way
-    const chunk = this.#takeBuffer()
-    this.#lastWrite = this.#host.clock.now
-    if (this.#direct ? raw.write(chunk) : this.push(chunk)) return
+    this.#send(this.#takeBuffer())
+  }
+
+  #send (chunk: Buffer): void {
+    this.#lastWrite = Math.floor(this.#host.clock.now)
+    const { raw } = this.reply
+    if (this.#direct ? raw.write(chunk) : this.#body?.push(chunk)) return
     this.#blocked = true
+    if (this.#direct && this.#onDrain === undefined) raw.on('drain', this.#onDrain = () => this.#drained()) // few streams ever block
     this.#watchForStall()
   }
 
@@ -302,16 +340,16 @@ export class SseStream extends Readable implements Sleeper, Taker {
 
   wake (now: number): number {
     if (this.#phase === 'opening') {
-      this.#commit()
+      this.#openIfAllowed()
     } else if (this.#stall !== undefined && now >= this.#stall.lookAt && this.#stall.isStalled(now)) {
       this.#stall = undefined
       this.#close('stalled')
       this.reply.raw.destroy()
       return Infinity
     }
-    if (now >= this.#endAt) this.#close('maxDuration')
+    if (now >= (this.#endAt ?? Infinity)) this.#close('maxDuration')
     if (this.#isIdle(now)) {
-      this.#buffer = HEARTBEAT
+      this.#buffer = this.#supply?.heartbeat?.() ?? HEARTBEAT
       this.#flush()
     }
     return this.#nextWake(now)
@@ -326,43 +364,37 @@ export class SseStream extends Readable implements Sleeper, Taker {
   #nextWake (now: number): number {
     const lookAt = this.#stall?.lookAt ?? Infinity
     if (this.#reason !== undefined) return lookAt
-    if (this.#phase !== 'flowing') return this.#endAt
+    if (this.#phase !== 'flowing') return Math.min(this.#phase === 'opening' ? now + WAIT_MS : Infinity, this.#endAt ?? Infinity)
     const { heartbeat, minimal } = this.options
     const beats = heartbeat !== false && !minimal && !this.#blocked
-    return Math.min(beats ? Math.max(this.#lastWrite + heartbeat, now + 1) : Infinity, this.#endAt, lookAt)
+    return Math.min(beats ? Math.max(this.#lastWrite + heartbeat, now + 1) : Infinity, this.#endAt ?? Infinity, lookAt)
   }
 
   // ---- the end
 
-  #onResponseClose = (): void => {
+  /** For the listener of its response. */
+  responseClosed (): void {
+    this.isGone = true
     const { raw } = this.reply
-    raw.off('drain', this.#onDrain)
-    // HTTP/2 has no pipelining, and what it gives for a socket is not to be handled.
-    if (this.request.raw.httpVersionMajor === 1) this.request.raw.socket.off('close', this.#onResponseClose)
     this.#stall = undefined
     if (raw.writableEnded) this.#close('error', new SSE_ERR_ALREADY_SENT('Another response was sent in place of the event stream'))
     else this.#close('client')
     this.#host.clock.cancel(this)
     this.#host.gone(this)
-  }
-
-  override _destroy (error: Error | null, callback: (error?: Error | null) => void): void {
-    if (error !== null) this.#close('error', error)
-    else this.#close('client')
-    callback(error)
+    this.#whenGone?.()
   }
 
   /** The one way to close. Only the first call counts. */
   #close (reason: CloseReason, error?: unknown): void {
     if (this.#reason !== undefined) return
     this.#reason = reason
-    if (reason === 'client' || reason === 'stalled') this.#buffer = ''
+    if (isCut(reason)) this.#buffer = ''
     else if (this.#phase !== 'opening') this.#buffer += this.#lastFrames(reason, error)
     if (this.#phase === 'flowing') this.#writeEnd()
     if (this.#stall === undefined) this.#host.clock.cancel(this)
 
     this.#controller?.abort()
-    this.#puller.release()
+    this.#supply?.release()
     this.#host.closed(this, {
       request: this.request,
       reason,
@@ -386,22 +418,23 @@ export class SseStream extends Readable implements Sleeper, Taker {
   #writeEnd (): void {
     this.#ended = true
     if (!this.#direct) {
-      if (this.#reason === 'client' || this.#reason === 'stalled') this.destroy()
-      else if (this.#buffer !== '') this.push(this.#takeBuffer())
-      this.push(null)
-      if (!this.destroyed) this.#watchForStall()
+      const body = this.#body as Body // it flows through it
+      if (isCut(this.#reason)) body.destroy()
+      else if (this.#buffer !== '') body.push(this.#takeBuffer())
+      body.push(null)
+      if (!body.destroyed) this.#watchForStall()
       return
     }
     const { raw } = this.reply
-    if (this.#reason !== 'stalled' && !isDestroyed(raw)) {
+    if (!isCut(this.#reason) && !isDestroyed(raw)) {
       const chunk = this.#takeBuffer()
       // Not end(chunk): as the first write it would make Node send a content-length, and of a stream there is none.
       if (chunk.length > 0) raw.write(chunk)
-      if (this.#endsResponse) raw.end()
+      if (this.#body === undefined) raw.end()
       this.#watchForStall()
     }
-    this.push(null)
-    this.resume() // so that 'end' is emitted: nobody reads
+    this.#body?.push(null)
+    this.#body?.resume() // so that 'end' is emitted, at which Fastify sends its trailers: nobody reads
   }
 
   #answerUnopened (reason: CloseReason, error: unknown): void {

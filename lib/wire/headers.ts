@@ -26,10 +26,19 @@ const CONTROL = /[\x00-\x1f\x7f-\x9f]/
  * @param url where there is no header, the query's `lastEventId` counts: EventSource polyfills send it
  */
 export function readLastEventId (header: string | string[] | undefined, url: string): string | undefined {
-  const claimed = header === undefined ? fromQuery(url) : fromLatin1(String(header))
-  if (claimed === undefined || claimed === '') return undefined
+  const claimed = claimedPosition(header, url)
+  if (claimed === '') return undefined
   if (Buffer.byteLength(claimed) > MAX_ID_LENGTH || CONTROL.test(claimed)) return undefined
   return claimed
+}
+
+/** Whether a client claims a position, readable or not. */
+export function claimsPosition (header: string | string[] | undefined, url: string): boolean {
+  return claimedPosition(header, url) !== ''
+}
+
+function claimedPosition (header: string | string[] | undefined, url: string): string {
+  return header === undefined ? fromQuery(url) ?? '' : fromLatin1(String(header))
 }
 
 function fromLatin1 (header: string): string {

@@ -1,0 +1,48 @@
+// Channels as their users see them.
+import type { Channel, PublishOptions, SubscribeOptions, Subscription, Topic } from '../../types/channel.js'
+import type { ChannelCore } from './core.js'
+import type { Hub } from './hub.js'
+import { subscribeTo, TopicSubscription, type Part, type TopicRef } from './subscription.js'
+
+export class ChannelTopic implements Topic, TopicRef {
+  readonly name: string
+  readonly channel: ChannelCore
+  readonly params: Readonly<Record<string, string>>
+  readonly #hub: Hub
+  #plain: TopicSubscription | undefined
+
+  constructor (hub: Hub, channel: ChannelCore, name: string, params: Readonly<Record<string, string>>) {
+    this.#hub = hub
+    this.channel = channel
+    this.name = name
+    this.params = params
+  }
+
+  async publish (event: string, data: unknown, options?: PublishOptions): Promise<string> {
+    const encoded = this.channel.encode(event, data, options)
+    const position = await this.#hub.broker.publish(this.name, encoded, this.channel.retention)
+    this.#hub.stats.published++
+    return position
+  }
+
+  subscribe (options?: SubscribeOptions<any>): Subscription<any> {
+    // Without options they are all alike, and ten thousand streams share one.
+    return options === undefined ? (this.#plain ??= subscribeTo(this)) : subscribeTo(this, options)
+  }
+}
+
+/** The object that `app.sse.channel()` returns: of a name without parameters, its only topic too. */
+export function faceOf (hub: Hub, core: ChannelCore): Channel<string, unknown> {
+  const { pattern, options } = core
+  const own = { name: core.name, events: options.events as unknown }
+  const at = (params: unknown) => new ChannelTopic(hub, core, pattern.topic(params), pattern.values(params))
+  const face = pattern.params.length > 0 ? { ...own, at } : Object.assign(at({}), own)
+  return face as unknown as Channel<string, unknown> // which of the two it is, only the literal name tells
+}
+
+/** The parts of a topic or a subscription; undefined of anything else. */
+export function partsOf (one: unknown): readonly Part[] | undefined {
+  if (one instanceof TopicSubscription) return one.parts
+  if (one instanceof ChannelTopic) return subscribeTo(one).parts
+  return undefined
+}

@@ -1,0 +1,201 @@
+// Readers that stand further back than the window. Their history is read page by page, for all of them at once: the
+// page behind the one that is furthest back serves everyone who stands within it. So a crowd of any size costs a topic
+// as many reads as it has pages.
+import type { BrokerEntry, Page, Position } from '../../types/broker.js'
+import type { Sleeper } from '../clock.js'
+import { comparePositions, epochOf } from '../wire/cursor.js'
+import { CHUNK_BYTES, join, type Entries, type Join } from './frames.js'
+import type { Reader, Topic, TopicHost } from './topic.js'
+
+/** Entries of a page at most, where they are too small to fill one write. */
+const PAGE_ENTRIES = 1_024
+
+/** Pages of a topic that are kept for the next who asks: 4 MiB at most. A crowd comes and drains one after another. */
+const KEPT_PAGES = 64
+
+/**
+ * Reads at the place of whoever stands furthest back, before it is taken for a crowd. Then history is read from its
+ * beginning on, each page behind the one before: pages that begin wherever somebody stands overlap, and are never enough.
+ */
+const READS_BEFORE_SCAN = 4
+
+/** Bytes of kept pages of all topics together. Beyond it, a topic that reads another page drops its oldest. */
+export const KEPT_BYTES = 33_554_432
+
+/** Kept pages are dropped when nobody has asked for that long. */
+const KEPT_MS = 2_000
+
+export class HistoryPage implements Page, Entries {
+  readonly head: Position
+  readonly entries: readonly BrokerEntry[]
+  /** What it was read behind. */
+  readonly after: Position | ''
+  readonly #sizes: readonly number[]
+  readonly #indexes: ReadonlyMap<Position, number>
+  /** Of the frames. */
+  readonly bytes: number
+  readonly #joins = new Map<number, Join>()
+
+  constructor ({ head, entries }: Page, after: Position | '') {
+    this.head = head
+    this.entries = entries
+    this.after = after
+    this.#sizes = entries.map(({ frame }) => Buffer.byteLength(frame))
+    this.bytes = this.#sizes.reduce((sum, size) => sum + size, 0)
+    this.#indexes = new Map(entries.map(({ prev }, index) => [prev, index]))
+  }
+
+  get next (): number {
+    return this.entries.length
+  }
+
+  at (index: number): BrokerEntry {
+    return this.entries[index] as BrokerEntry // callers stay below next
+  }
+
+  sizeAt (index: number): number {
+    return this.#sizes[index] as number
+  }
+
+  /** The index of the entry that follows a position. The chain decides: a position that only looks right is not in it. */
+  indexAfter (position: Position | ''): number | undefined {
+    return position === '' && this.after === '' && this.next > 0 ? 0 : this.#indexes.get(position)
+  }
+
+  /** The position behind it. */
+  get end (): Position {
+    return this.entries.at(-1)?.id ?? this.head
+  }
+
+  /** Whether nothing followed it when it was read. */
+  get isLast (): boolean {
+    return this.end === this.head
+  }
+
+  /** Whether a position that is not in its chain is in none: it would stand here. */
+  rulesOut (position: Position): boolean {
+    if (epochOf(position) !== epochOf(this.head)) return true
+    return comparePositions(position, this.after) >= 0 && (this.isLast || comparePositions(position, this.end) < 0)
+  }
+
+  join (index: number, latest: boolean): Join {
+    let found = this.#joins.get(index)
+    if (found === undefined) {
+      found = join(this, index, latest)
+      if (index === 0) this.#joins.set(index, found) // readers who stand elsewhere in it are hardly two
+    }
+    return found
+  }
+}
+
+export class Replay implements Sleeper {
+  wakeAt = 0
+  heapIndex = -1
+  readonly #host: TopicHost
+  readonly #topic: Topic
+  readonly #waiting = new Set<Reader>()
+  readonly #pages: HistoryPage[] = []
+  #running = false
+  #reads = 0
+  /** Where the next page of the scan begins; undefined when it has come to the end. */
+  #scan: Position | '' | undefined = ''
+
+  constructor (host: TopicHost, topic: Topic) {
+    this.#host = host
+    this.#topic = topic
+  }
+
+  wait (reader: Reader): void {
+    this.#waiting.add(reader)
+    if (this.#running) return
+    this.#running = true
+    setImmediate(this.#step)
+  }
+
+  leave (reader: Reader): void {
+    this.#waiting.delete(reader)
+  }
+
+  // In a turn of its own, so that all who come in one turn are served by one page.
+  #step = (attempt = 0): void => {
+    const after = this.#furthestBack()
+    if (after === undefined) {
+      this.#running = false
+      if (this.#pages.length > 0) this.#host.clock.wake(this, this.#host.now + KEPT_MS)
+      return
+    }
+    const kept = this.#pages.find((page) => page.indexAfter(after) !== undefined)
+    if (kept !== undefined) {
+      // It has grown old, so it knows what follows a position, but not that nothing does.
+      for (const reader of [...this.#waiting]) this.#give(reader, kept)
+      setImmediate(this.#step)
+      return
+    }
+    const scan = ++this.#reads > READS_BEFORE_SCAN ? this.#scan : undefined
+    const from = scan ?? after
+    this.#host.stats.reads++
+    this.#host.broker.read(this.#topic.name, from, { entries: PAGE_ENTRIES, bytes: CHUNK_BYTES }).then((given) => {
+      const page = new HistoryPage(given, from)
+      if (scan !== undefined) this.#scan = page.isLast || this.#pages.length === KEPT_PAGES ? undefined : page.end
+      this.#serve(page)
+    }, (error: unknown) => {
+      this.#host.failed(error, this.#topic.name)
+      this.#host.retry(attempt, () => this.#step(attempt + 1))
+    })
+  }
+
+  #drop (): void {
+    this.#host.keptBytes -= (this.#pages.shift() as HistoryPage).bytes // callers look at the length
+  }
+
+  /** Nobody has asked for a while. */
+  wake (): number {
+    this.close()
+    return Infinity
+  }
+
+  close (): void {
+    this.#host.clock.cancel(this)
+    while (this.#pages.length > 0) this.#drop()
+    this.#reads = 0
+    this.#scan = ''
+  }
+
+  #furthestBack (): Position | '' | undefined {
+    let furthest: Position | '' | undefined
+    for (const { position } of this.#waiting) {
+      if (furthest === undefined || comparePositions(position, furthest) < 0) furthest = position
+    }
+    return furthest
+  }
+
+  #serve (page: HistoryPage): void {
+    if (page.entries.length > 0) {
+      this.#pages.push(page)
+      this.#host.keptBytes += page.bytes
+      while (this.#pages.length > KEPT_PAGES || (this.#host.keptBytes > KEPT_BYTES && this.#pages.length > 0)) this.#drop()
+    }
+    for (const reader of [...this.#waiting]) this.#decide(reader, page)
+    setImmediate(this.#step)
+  }
+
+  #give (reader: Reader, page: HistoryPage): boolean {
+    const index = page.indexAfter(reader.position)
+    if (index === undefined) return false
+    this.#waiting.delete(reader)
+    reader.take(page, index)
+    return true
+  }
+
+  /** Rules in the order of the design: other epoch, at the head, in the chain, beyond the head, else lost. */
+  #decide (reader: Reader, page: HistoryPage): void {
+    if (this.#give(reader, page)) return
+    const { position } = reader
+    const isAtHead = position === '' || position === page.head
+    if (!isAtHead && !page.rulesOut(position)) return // it stands elsewhere
+    this.#waiting.delete(reader)
+    if (isAtHead) reader.take(page, page.next)
+    else if (epochOf(position) !== epochOf(page.head)) reader.lose('epoch')
+    else reader.lose(comparePositions(position, page.head) > 0 ? 'ahead' : 'lost')
+  }
+}

@@ -1,0 +1,184 @@
+// One topic on this node: the window of its newest entries, in one unbroken chain, and the cursors that read it.
+import type { Broker, BrokerEntry, Page, Position, Retention } from '../../types/broker.js'
+import type { ChannelStats, ResetReason } from '../../types/channel.js'
+import type { Clock } from '../clock.js'
+import { eventOf, join, type Join } from './frames.js'
+import type { Feed } from './feed.js'
+import { Replay } from './replay.js'
+import { Ring } from './ring.js'
+
+/** Entries and bytes of a window at most: enough for a reader that blocks for a moment, so that it needs no history. */
+const WINDOW_ENTRIES = 1_024
+const WINDOW_BYTES = 1_048_576
+
+/** Joins of one turn that are remembered. Nearly all readers stand at one or two places. */
+const MAX_JOINS = 8
+
+/** One stream's stand in a topic. */
+export interface Reader {
+  readonly feed: Feed
+  readonly position: Position | ''
+  /** Something may be behind its position. */
+  flush (): void
+  /** What follows its position begins at this index of a page. */
+  take (page: Page, index: number): void
+  /** Its position does not hold. */
+  lose (reason: ResetReason): void
+}
+
+/** What all topics of a node share. */
+export interface TopicHost {
+  readonly broker: Broker
+  readonly stats: ChannelStats
+  readonly now: number
+  readonly clock: Clock
+  /** Of pages that replays keep. */
+  keptBytes: number
+  /** Its readers have something to write. */
+  changed (topic: Topic): void
+  /** Calls `forget` when the turn is over. */
+  remembers (topic: Topic): void
+  /** Calls back in a while, unless the node closes before. */
+  retry (attempt: number, callback: () => void): void
+  /** The broker failed; it is logged. */
+  failed (error: unknown, topic: string): void
+}
+
+export interface TopicOptions {
+  readonly retention: Retention
+  /** Whether of the entries that wait for a reader only the newest of each key counts. */
+  readonly latest: boolean
+  isText (event: string): boolean
+}
+
+export class Topic {
+  readonly name: string
+  readonly options: TopicOptions
+  readonly readers = new Set<Reader>()
+  readonly replay: Replay
+  /** Until the sink is told of all that comes. */
+  attaching: Promise<void> | undefined
+  window: Ring
+  readonly #host: TopicHost
+  readonly #joins = new Map<number, Join>()
+  readonly #events = new Map<BrokerEntry, { event: string, data: unknown }>()
+  #started = false
+  #repairing = false
+  /** An entry that did not follow the last one, since the last read was sent. */
+  #missing: Position | undefined
+
+  constructor (host: TopicHost, name: string, options: TopicOptions) {
+    this.#host = host
+    this.name = name
+    this.options = options
+    const { max, bytes, ttl } = options.retention
+    this.window = new Ring({ max: WINDOW_ENTRIES, bytes: Math.min(max === 0 ? WINDOW_BYTES : bytes, WINDOW_BYTES), ttl: max === 0 ? Infinity : ttl }, '')
+    this.replay = new Replay(host, this)
+    this.attaching = this.#attach()
+  }
+
+  async #attach (): Promise<void> {
+    const head = await this.#host.broker.attach(this.name)
+    if (!this.#started) this.#startAt(head)
+    else if (this.window.placeAfter(head) === undefined) this.repair() // entries came before the answer
+    this.attaching = undefined
+  }
+
+  #startAt (head: Position): void {
+    this.#started = true
+    this.window.restart(head)
+  }
+
+  /** An entry from the broker. */
+  receive (entry: BrokerEntry): void {
+    if (!this.#started) this.#startAt(entry.prev)
+    if (entry.prev === this.window.last) {
+      this.#append(entry)
+    } else if (this.window.placeAfter(entry.id) === undefined) {
+      this.#missing = entry.id
+      this.repair()
+    }
+  }
+
+  #append (entry: BrokerEntry): void {
+    this.window.append(entry, this.#host.now)
+    this.#joins.clear()
+    this.#host.changed(this)
+  }
+
+  /** Where a client that comes goes on. Undefined where its position is not in the window, or further back than history reaches. */
+  resume (position: Position): number | undefined {
+    this.window.expire(this.#host.now)
+    const place = this.window.placeAfter(position)
+    return place !== undefined && this.window.next - place <= this.options.retention.max ? place : undefined
+  }
+
+  /** What is written from a place that has an entry. */
+  join (place: number): Join {
+    let found = this.#joins.get(place)
+    if (found === undefined) {
+      found = join(this.window, place, this.options.latest)
+      this.#host.remembers(this)
+      if (this.#joins.size < MAX_JOINS) this.#joins.set(place, found)
+    }
+    return found
+  }
+
+  /** The event in an entry, read once a turn for all filters. */
+  eventOf (entry: BrokerEntry): { event: string, data: unknown } {
+    let event = this.#events.get(entry)
+    if (event === undefined) {
+      event = eventOf(entry, this.options)
+      this.#host.remembers(this)
+      this.#events.set(entry, event)
+    }
+    return event
+  }
+
+  /** Drops what was worth remembering for a turn. */
+  forget (): void {
+    this.#joins.clear()
+    this.#events.clear()
+  }
+
+  /** Reads what may have been lost on the way. One read at a time, whatever calls meanwhile. */
+  repair (): void {
+    if (this.#repairing || !this.#started) return
+    this.#repairing = true
+    void this.#repair(0)
+  }
+
+  async #repair (attempt: number): Promise<void> {
+    try {
+      for (let done = false; !done;) {
+        this.#missing = undefined
+        const asked = this.window.last
+        this.#host.stats.repairs++
+        const page = await this.#host.broker.read(this.name, asked, { entries: WINDOW_ENTRIES, bytes: WINDOW_BYTES })
+        // Where live entries followed the last one meanwhile, the page tells of what is known by now.
+        if (this.window.last === asked) this.#mend(page)
+        done = this.window.placeAfter(page.head) !== undefined && (this.#missing === undefined || this.window.placeAfter(this.#missing) !== undefined)
+      }
+      this.#repairing = false
+    } catch (error) {
+      this.#host.failed(error, this.name)
+      this.#host.retry(attempt, () => { void this.#repair(attempt + 1) })
+    }
+  }
+
+  /**
+   * Where the chain does not hold, the broker has lost entries that this node has sent, or dropped entries that it has
+   * not. The window begins anew, and each reader finds out by its own position whether it missed something.
+   */
+  #mend ({ head, entries }: Page): void {
+    for (const entry of entries) {
+      if (entry.prev !== this.window.last) this.window.restart(entry.prev)
+      this.#append(entry)
+    }
+    if (entries.length === 0 && head !== this.window.last) {
+      this.window.restart(head)
+      this.#joins.clear()
+      this.#host.changed(this)
+    }
+  }
+}

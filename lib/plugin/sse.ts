@@ -1,0 +1,66 @@
+// `app.sse`.
+import type { FastifyInstance } from 'fastify'
+import type { Channel, ChannelOptions, DisconnectWhere, Subscription } from '../../types/channel.js'
+import type { Sse } from '../../types/sse.js'
+import { faceOf, partsOf } from '../channel/channel.js'
+import { ChannelCore } from '../channel/core.js'
+import { mergeSubscriptions } from '../channel/subscription.js'
+import { kindOf } from '../describe.js'
+import { SSE_ERR_CHANNEL_DEFINED, SSE_ERR_INVALID_OPTION } from '../errors.js'
+import type { Host } from './host.js'
+
+const WHERE = ['channel', 'params', 'key']
+
+export function decorateInstance (host: Host, app: FastifyInstance): Sse {
+  const channels: ChannelCore[] = []
+
+  // Compiles what has not been needed yet, so that a bad schema stops the start and not a request.
+  app.addHook('onReady', async () => {
+    for (const channel of channels) void channel.events
+  })
+
+  const sse = {
+    stats: () => host.stats(),
+    health: () => host.hub.health,
+
+    channel (name: string, options: ChannelOptions<string, any>): Channel<string, unknown> {
+      const defined = channels.find((channel) => channel.isSame(name, options))
+      if (defined !== undefined) return faceOf(host.hub, defined)
+      const core = new ChannelCore(name, options, () => app.getSchemas())
+      const other = channels.find((channel) => channel.pattern.overlaps(core.pattern))
+      if (other !== undefined) {
+        throw new SSE_ERR_CHANNEL_DEFINED(other.name === name
+          ? `Channel \`${name}\` is defined already, with other events or options`
+          : `Channel \`${name}\` would share topics with channel \`${other.name}\``)
+      }
+      channels.push(core)
+      return faceOf(host.hub, core)
+    },
+
+    subscribe: (given: unknown): Subscription => mergeSubscriptions(given, partsOf),
+
+    async disconnect (where: DisconnectWhere): Promise<void> {
+      checkWhere(where, channels)
+      await host.hub.disconnect(where)
+    }
+  }
+  return sse as unknown as Sse // its methods are typed by what they are called with
+}
+
+/** An order to end streams that says nothing of which would end them all. */
+function checkWhere (where: unknown, channels: readonly ChannelCore[]): asserts where is DisconnectWhere {
+  const refuse = (expected: string): never => { throw new SSE_ERR_INVALID_OPTION(`Expected what disconnect() is given to ${expected}`) }
+  if (typeof where !== 'object' || where === null) return refuse(`be an object { channel, params, key }, got ${kindOf(where)}`)
+  for (const name of Object.keys(where)) if (!WHERE.includes(name)) refuse(`have \`channel\`, \`params\` or \`key\`, got \`${name}\``)
+  const { channel, params, key } = where as DisconnectWhere // looked at below
+  if (channel === undefined && key === undefined) refuse('have `channel` or `key`, got neither')
+  if (key !== undefined && typeof key !== 'string') refuse(`have a string as \`key\`, got ${kindOf(key)}`)
+  if (channel === undefined) {
+    if (params !== undefined) refuse('have `channel` where it has `params`')
+    return
+  }
+  const pattern = channels.find(({ name }) => name === channel)?.pattern
+  if (pattern === undefined) return refuse(`name a channel that is defined, got ${typeof channel === 'string' ? `\`${channel}\`` : kindOf(channel)}`)
+  if (params !== undefined && (typeof params !== 'object' || params === null)) refuse(`have an object as \`params\`, got ${kindOf(params)}`)
+  for (const name of Object.keys(params ?? {})) if (!pattern.params.includes(name)) refuse(`have only parameters of channel \`${channel}\` in \`params\`, got \`${name}\``)
+}

@@ -1,0 +1,1 @@
+export { brokerContract, type BrokerContract } from './broker-contract.js'

@@ -1,0 +1,662 @@
+// Channels as their users see them: what is published, what a stream gets, and what bad input is told.
+import diagnostics from 'node:diagnostics_channel'
+import { setImmediate as turn } from 'node:timers/promises'
+import { Type } from '@sinclair/typebox'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import t, { type Test } from 'tap'
+import type { ChannelOptions, Position, SubscribeOptions, Subscription, Topic } from '../lib/index.js'
+import { RawSocket } from './helpers/raw-socket.js'
+import { readStream, type StreamReader } from './helpers/read-events.js'
+import { serve, type Served } from './helpers/serve.js'
+import type { StartOptions } from './helpers/start-app.js'
+
+const events = { tick: Type.Object({ n: Type.Integer() }) }
+const schema = { sse: events }
+
+const tick = (n: number, id: string) => `event: tick\ndata: {"n":${n}}\nid: ${id}\n\n`
+const cursor = (id: string) => `event: sse.cursor\ndata: {}\nid: ${id}\n\n`
+const reset = (channel: string, reason: string, id?: string) => `event: sse.reset\ndata: {"channel":"${channel}","reason":"${reason}"}\n${id === undefined ? '' : `id: ${id}\n`}\n`
+
+interface News extends Served {
+  publish (n: number): Promise<Position>
+  read (lastEventId?: string): Promise<StreamReader>
+  /** Reads until the text is whole, and leaves. */
+  gets (lastEventId: string | undefined, text: string): Promise<void>
+}
+
+/** An application with the channel `news` at `/`. */
+async function news (t: Test, options: Omit<ChannelOptions<'news', typeof events, { tick: { n: number } }>, 'events'> = {}, subscribe?: SubscribeOptions<{ tick: { n: number } }>, start: StartOptions = {}): Promise<News> {
+  let publish: News['publish'] = async () => ''
+  const served = await serve(t, (app) => {
+    const channel = app.sse.channel('news', { events, ...options })
+    publish = (n) => channel.publish('tick', { n })
+    app.get('/', { schema }, (_request, reply) => reply.sse(channel.subscribe(subscribe)))
+  }, start)
+  const read = (lastEventId?: string) => readStream(`${served.base}/`, lastEventId === undefined ? {} : { headers: { 'last-event-id': lastEventId } })
+  return {
+    ...served,
+    publish,
+    read,
+    async gets (lastEventId, text) {
+      const stream = await read(lastEventId)
+      t.equal(await stream.until((got) => got.length >= text.length), text)
+      stream.close()
+    }
+  }
+}
+
+const publishAll = async (publish: News['publish'], count: number): Promise<Position[]> => {
+  const ids: Position[] = []
+  for (let n = 0; n < count; n++) ids.push(await publish(n))
+  return ids
+}
+
+type Channel = Topic<{ tick: { n: number } }>
+
+const epoch = (id: Position) => id.split('.')[0] as string // it has one
+const headOf = (text: string) => /id: (\S+)/.exec(text)?.[1] as string // each stream begins with one
+
+t.test('a stream begins with its cursor and gets what is published, once encoded, in one write a turn', async (t) => {
+  const { publish, port } = await news(t)
+  const clients = await Promise.all(['/', '/'].map((path) => RawSocket.request(`http://127.0.0.1:${port}`, path)))
+  for (const client of clients) await client.until('sse.cursor')
+  const ids = await Promise.all([1, 2, 3].map(publish))
+  for (const client of clients) {
+    await client.until(`id: ${ids[2]}\n\n`)
+    const head = headOf(client.body)
+    t.match(head, /^[A-Za-z0-9_-]{8}\.\d+-\d+$/)
+    t.strictSame(client.chunks, [`:\n${cursor(head)}`, [1, 2, 3].map((n) => tick(n, ids[n - 1] as string)).join('')])
+    client.leave()
+  }
+})
+
+t.test('a client that was cut off before its first event resumes from the cursor', async (t) => {
+  const { read, publish, gets } = await news(t)
+  const stream = await read()
+  const head = headOf(await stream.until('sse.cursor'))
+  stream.close()
+  const id = await publish(1)
+  await gets(head, `:\n${cursor(head)}${tick(1, id)}`)
+})
+
+t.test('each position has its answer', async (t) => {
+  const { publish, gets, read, port } = await news(t, { history: { max: 5 } })
+  const ids = await publishAll(publish, 10) as [Position, ...Position[]]
+  const at = (n: number) => ids[n] as Position
+  const head = at(9)
+  const after = (n: number) => ids.slice(n + 1).map((id, index) => tick(n + 1 + index, id)).join('')
+  const lost = `:\n${reset('news', 'lost', head)}`
+
+  await gets(head, `:\n${cursor(head)}`)
+  await gets(at(7), `:\n${cursor(at(7))}${after(7)}`)
+  await gets(at(4), `:\n${cursor(at(4))}${after(4)}`) // directly before the oldest
+  await gets(at(3), lost)
+  await gets(at(0), lost)
+  await gets(`${epoch(head)}.1-0`, lost)
+  await gets(head.replace(/\.\d+-/, '.999999999999999-'), `:\n${reset('news', 'ahead', head)}`)
+  for (const unknown of ['x', '0', '~', 'a~b', `${head}~`, `${head}.`, 'a.1-b', `${'e'.repeat(33)}.1-0`, Array(17).fill(head).join('~'), `${epoch(head)}.1-0 `.repeat(20).trim()]) {
+    await gets(unknown, `:\n${reset('news', 'unknown', head)}`)
+  }
+  for (const foreign of ['elsewhere.1-0', head.replace(epoch(head), 'AAAAAAAA'), `a.1-0~b.${head.split('.')[1]}`]) {
+    await gets(foreign, `:\n${reset('news', 'epoch', head)}`)
+  }
+
+  for (const unreadable of ['x'.repeat(10_000), 'a\tb', `${head}\x9f`]) await gets(unreadable, `:\n${reset('news', 'unknown', head)}`)
+  const byQuery = await readStream(`http://127.0.0.1:${port}/?lastEventId=${at(8)}`)
+  await byQuery.until(`:\n${cursor(at(8))}${after(8)}`)
+  byQuery.close()
+  const stream = await read(at(0))
+  t.equal(stream.headers['sse-reset'], 'news;lost', 'the head says it too')
+  stream.close()
+})
+
+t.test('a recent position is found among 100,000', async (t) => {
+  const { publish, gets } = await news(t, { history: { max: 100_000, bytes: 16 * 1_048_576 } })
+  const ids = await publishAll(publish, 100_000)
+  await gets(ids[99_998], `:\n${cursor(ids[99_998] as string)}${tick(99_999, ids[99_999] as string)}`)
+})
+
+t.test('after a restart each position is of another epoch', async (t) => {
+  const before = await news(t)
+  const id = await before.publish(1)
+  await before.app.close()
+  const after = await news(t)
+  const stream = await after.read(id)
+  t.match(await stream.until('sse.reset'), /^:\nevent: sse\.reset\ndata: \{"channel":"news","reason":"epoch"\}\nid: \S+\n\n$/)
+  stream.close()
+})
+
+t.test('without history nothing is replayed, and the client is told', async (t) => {
+  const { publish, gets } = await news(t, { history: false })
+  const id = await publish(1)
+  const head = await publish(2)
+  await gets(head, `:\n${cursor(head)}`)
+  await gets(id, `:\n${reset('news', 'lost', head)}`)
+})
+
+t.test('what is too old is not replayed', async (t) => {
+  const { publish, read } = await news(t, { history: { ttl: 1 } })
+  const [first] = await publishAll(publish, 2)
+  const start = performance.now()
+  while (performance.now() - start < 2) await turn()
+  const stream = await read(first)
+  t.match(await stream.until('sse.reset'), '"reason":"lost"')
+  stream.close()
+})
+
+t.test('a client without a position begins where the subscription says', async (t) => {
+  const oldest = await news(t, { history: { max: 2 } }, { from: 'oldest' })
+  const ids = await publishAll(oldest.publish, 3) as [Position, Position, Position]
+  await oldest.gets(undefined, `:\n${cursor(ids[0])}${tick(1, ids[1])}${tick(2, ids[2])}`)
+  await oldest.gets(ids[1], `:\n${cursor(ids[1])}${tick(2, ids[2])}`)
+
+  const empty = await news(t, {}, { from: 'oldest' })
+  const stream = await empty.read()
+  const head = headOf(await stream.until('sse.cursor'))
+  const id = await empty.publish(1)
+  t.equal(await stream.until('tick'), `:\n${cursor(head)}${tick(1, id)}`)
+  stream.close()
+})
+
+t.test('a subscription may begin behind a position that the server keeps', async (t) => {
+  const { app, base } = await serve(t, (app) => {
+    const channel = app.sse.channel('news', { events })
+    app.get('/:from', { schema: { ...schema, params: Type.Object({ from: Type.String() }) } }, (request, reply) => reply.sse(channel.subscribe({ from: (request.params as { from: string }).from })))
+  })
+  const channel = app.sse.channel('news', { events })
+  const ids = await publishAll((n) => channel.publish('tick', { n }), 2) as [Position, Position]
+  for (const [from, text] of [[ids[0], `:\n${cursor(ids[0])}${tick(1, ids[1])}`], ['elsewhere.1-0', `:\n${reset('news', 'epoch', ids[1])}`]] as const) {
+    const stream = await readStream(`${base}/${from}`)
+    t.equal(await stream.until((got) => got.length >= text.length), text)
+    stream.close()
+  }
+  const { statusCode, json } = await app.inject('/yesterday')
+  t.equal(statusCode, 500)
+  t.equal(json().code, 'SSE_ERR_INVALID_OPTION')
+})
+
+t.test('a channel with parameters', async (t) => {
+  const { app, base } = await serve(t, (app) => {
+    const orders = app.sse.channel('orders/:tenant/:kind', { events })
+    app.get('/:tenant/:kind', { schema }, (request, reply) => reply.sse(orders.at(request.params as { tenant: string, kind: string }).subscribe()))
+  })
+  const orders = app.sse.channel('orders/:tenant/:kind', { events })
+
+  t.test('has topics that do not mix, whatever the values are', async (t) => {
+    t.equal(orders.at({ tenant: 'a/b', kind: 7 }).name, 'orders/a%2Fb/7')
+    t.equal(orders.at({ tenant: 'ä', kind: ':kind' }).name, 'orders/%C3%A4/%3Akind')
+    t.equal(orders.name, 'orders/:tenant/:kind')
+    t.equal(orders.events, events)
+    const [mine, other] = await Promise.all(['a%2Fb/c', 'a/b%2Fc'].map((path) => readStream(`${base}/${path}`))) as [StreamReader, StreamReader]
+    await Promise.all([mine.until('sse.cursor'), other.until('sse.cursor')])
+    await orders.at({ tenant: 'a/b', kind: 'c' }).publish('tick', { n: 1 })
+    await orders.at({ tenant: 'a', kind: 'b/c' }).publish('tick', { n: 2 })
+    t.match(await mine.until('tick'), /"n":1/)
+    t.match(await other.until('tick'), /"n":2/)
+    mine.close()
+    other.close()
+  })
+
+  t.test('refuses other parameters, with a code', async (t) => {
+    const refused: Array<[params: unknown, message: RegExp]> = [
+      [undefined, /^Expected the parameters of channel `orders\/:tenant\/:kind` to be an object \{ tenant, kind \}, got `undefined`$/],
+      [{ tenant: 'a' }, /^Expected parameter `kind` .* got `undefined`$/],
+      [{ tenant: 'a', kind: '' }, /got a string of 0$/],
+      [{ tenant: 'a', kind: 'x'.repeat(257) }, /got a string of 257$/],
+      [{ tenant: 'a', kind: NaN }, /got a number$/],
+      [{ tenant: 'a', kind: null }, /got `null`$/],
+      [{ tenant: 'a', kind: '\ud800' }, /lone surrogate$/],
+      [{ tenant: 'a', kind: 'b', more: 1 }, /has no parameter "more"/]
+    ]
+    for (const [params, message] of refused) t.throws(() => orders.at(params as { tenant: string, kind: string }), { code: 'SSE_ERR_INVALID_PARAMS', statusCode: 400, message })
+  })
+})
+
+t.test('a definition that cannot be meant is refused, with a code', async (t) => {
+  const { app } = await serve(t, () => {})
+  const define = (name: unknown, options: unknown) => () => app.sse.channel(name as 'a', options as { events: typeof events })
+  for (const name of [7, '', 'a//b', '/a', 'a/', 'a b', ':', ':1', 'ä', 'x'.repeat(129), 'sse', 'sse.control', ':a/:a']) {
+    t.throws(define(name, { events }), { code: 'SSE_ERR_INVALID_CHANNEL' }, String(name).slice(0, 20))
+  }
+  const invalid: Array<[options: unknown, message: RegExp]> = [
+    [undefined, /an object \{ events \}, got `undefined`/],
+    [{ events, evnts: 1 }, /Unknown option `evnts`/],
+    [{ events, slow: 'fast' }, /'resume', 'latest' or 'close', got "fast"/],
+    [{ events, history: true }, /`history` .* got `true`/],
+    [{ events, history: null }, /`history` .* got `null`/],
+    [{ events, history: { max: 0 } }, /`history\.max`/],
+    [{ events, history: { ttl: 2 ** 31 } }, /`history\.ttl`/],
+    [{ events, history: { bytes: 1.5 } }, /`history\.bytes`/],
+    [{ events, history: { size: 1 } }, /Unknown option `history\.size`/],
+    [{ events, snapshot: [] }, /`snapshot` .* a function/],
+    [{ events, authorize: true }, /`authorize` .* a function/],
+    [{ events, key: () => '' }, /`key` .* needs `slow: 'latest'`/]
+  ]
+  for (const [options, message] of invalid) t.throws(define('a', options), { code: 'SSE_ERR_INVALID_CHANNEL', message })
+  t.throws(define('a', { events: { 'sse.x': events.tick } }), { code: 'SSE_ERR_INVALID_SCHEMA' })
+  t.throws(define('a', {}), { code: 'SSE_ERR_INVALID_SCHEMA' })
+  t.doesNotThrow(define('a', { events, history: { max: undefined }, slow: undefined }))
+})
+
+t.test('a channel may be defined again if nothing differs', async (t) => {
+  const { app } = await serve(t, () => {})
+  const authorize = () => true
+  const first = app.sse.channel('a/:b', { events, history: { max: 1 }, authorize })
+  t.equal(app.sse.channel('a/:b', { events: { tick: Type.Object({ n: Type.Integer() }) }, history: { max: 1 }, authorize }).at({ b: 1 }).name, first.at({ b: 1 }).name)
+  const clash = { code: 'SSE_ERR_CHANNEL_DEFINED' }
+  t.throws(() => app.sse.channel('a/:b', { events: { tick: Type.String() }, history: { max: 1 }, authorize }), clash)
+  t.throws(() => app.sse.channel('a/:b', { events, history: { max: 1 }, authorize: () => true }), clash)
+  t.throws(() => app.sse.channel('a/:c', { events }), clash)
+  t.throws(() => app.sse.channel('a/fixed', { events }), { ...clash, message: 'Channel `a/fixed` would share topics with channel `a/:b`' })
+  t.throws(() => app.sse.channel('a/:b', undefined as never), { code: 'SSE_ERR_INVALID_CHANNEL' })
+  t.doesNotThrow(() => app.sse.channel('a/b/:c', { events }))
+})
+
+t.test('a bad schema stops the start', async (t) => {
+  const { default: Fastify } = await import('fastify')
+  const { default: sse } = await import('../lib/index.js')
+  const app = Fastify()
+  await app.register(sse)
+  app.sse.channel('a', { events: { tick: Type.Ref('nowhere') } })
+  await t.rejects(async () => app.ready(), { code: 'SSE_ERR_INVALID_SCHEMA' })
+})
+
+t.test('what cannot be published is refused, with a code, and never stored', async (t) => {
+  const { app, base } = await serve(t, (app) => {
+    const channel = app.sse.channel('a', { events: { tick: events.tick, text: Type.String({ contentMediaType: 'text/plain' }), message: Type.Unknown() }, history: { bytes: 200 } })
+    app.get('/', (_request, reply) => reply.sse(channel.subscribe({ from: 'oldest' })))
+  })
+  const channel = app.sse.channel('a', { events: { tick: events.tick, text: Type.String({ contentMediaType: 'text/plain' }), message: Type.Unknown() }, history: { bytes: 200 } })
+  const publish = channel.publish.bind(channel) as (event: unknown, data?: unknown, options?: unknown) => Promise<Position>
+  await t.rejects(publish('tock', { n: 1 }), { code: 'SSE_ERR_UNKNOWN_EVENT', event: 'tock', message: 'Unknown event "tock" (string). Channel `a` has `tick`, `text`, `message`' })
+  await t.rejects(publish('toString', { n: 1 }), { code: 'SSE_ERR_UNKNOWN_EVENT' })
+  await t.rejects(publish(7, { n: 1 }), { code: 'SSE_ERR_INVALID_FIELD' })
+  await t.rejects(publish('tick', { n: 'secret' }), { code: 'SSE_ERR_INVALID_DATA', event: 'tick', path: '/n', message: /^(?!.*secret)/ })
+  await t.rejects(publish('tick'), { code: 'SSE_ERR_INVALID_DATA' })
+  await t.rejects(publish('message', () => {}), { code: 'SSE_ERR_NOT_SERIALIZABLE' })
+  await t.rejects(publish('message', 1n), { code: 'SSE_ERR_NOT_SERIALIZABLE' })
+  await t.rejects(publish('message', 'x'.repeat(200)), { code: 'SSE_ERR_EVENT_TOO_LARGE', message: /has 209 bytes, more than `history\.bytes` \(200\)/ })
+  const nothing = app.sse.channel('nothing', { events: {} })
+  await t.rejects((nothing.publish as (event: string) => Promise<unknown>).call(nothing, 'tick'), { message: 'Unknown event "tick" (string). Channel `nothing` has none' })
+  for (const dedupe of [7, '', 'x'.repeat(257)]) await t.rejects(publish('tick', { n: 1 }, { dedupe }), { code: 'SSE_ERR_INVALID_OPTION' })
+  const ids = [await publish('text', 'a\r\nb\ndata: c'), await publish('message', '\u2028'), await publish('tick', { n: 1 }, { dedupe: 'a' })]
+  t.equal(await publish('tick', { n: 2 }, { dedupe: 'a' }), ids[2])
+  const stream = await readStream(`${base}/`)
+  const text = await stream.until(`id: ${ids[2]}\n\n`)
+  t.equal(text.slice(text.indexOf('event: text')), `event: text\ndata: a\ndata: b\ndata: data: c\nid: ${ids[0]}\n\ndata: "\\u2028"\nid: ${ids[1]}\n\n${tick(1, ids[2] as string)}`)
+  t.equal(app.sse.stats().channels.published, 4)
+  stream.close()
+})
+
+t.test('several topics on one stream', async (t) => {
+  const { app, base } = await serve(t, (app) => {
+    for (const name of 'abc') app.sse.channel(name, { events })
+    app.get('/:names', { schema }, (request, reply) => reply.sse(app.sse.subscribe([...(request.params as { names: string }).names].map((name) => app.sse.channel(name, { events })))))
+  })
+  const [a, b, c] = [...'abc'].map((name) => app.sse.channel(name, { events }) as Channel) as [Channel, Channel, Channel]
+  const read = (names: string, id?: string) => readStream(`${base}/${names}`, id === undefined ? {} : { headers: { 'last-event-id': id } })
+
+  const stream = await read('ba')
+  const [headA, headB] = headOf(await stream.until('sse.cursor')).split('~') as [string, string]
+  const a1 = await a.publish('tick', { n: 1 })
+  const b1 = await b.publish('tick', { n: 2 })
+  t.equal(await stream.until('"n":2'), `:\n${cursor(`${headA}~${headB}`)}${tick(1, `${a1}~${headB}`)}${tick(2, `${a1}~${b1}`)}`)
+  stream.close()
+
+  const a2 = await a.publish('tick', { n: 3 })
+  const b2 = await b.publish('tick', { n: 4 })
+  // Of different topics either may come first.
+  const either = (text: string) => text.replace(tick(4, `${a1}~${b2}`) + tick(3, `${a2}~${b2}`), tick(3, `${a2}~${b1}`) + tick(4, `${a2}~${b2}`))
+  const texts: Array<[names: string, id: string, text: string]> = [
+    ['ab', `${a1}~${b1}`, `:\n${cursor(`${a1}~${b1}`)}${tick(3, `${a2}~${b1}`)}${tick(4, `${a2}~${b2}`)}`],
+    ['ab', `${b1}~${a1}`, `:\n${cursor(`${a1}~${b1}`)}${tick(3, `${a2}~${b1}`)}${tick(4, `${a2}~${b2}`)}`],
+    ['a', `${a1}~${b1}`, `:\n${cursor(a1)}${tick(3, a2)}`],
+    ['ab', a1, `:\n${cursor(a1)}${reset('b', 'epoch', `${a1}~${b2}`)}${tick(3, `${a2}~${b2}`)}`],
+    ['ab', `${a1}~${a2.replace(epoch(a2), epoch(b2))}`, `:\n${cursor(a1)}${reset('b', 'lost', `${a1}~${b2}`)}${tick(3, `${a2}~${b2}`)}`],
+    ['ab', 'x', `:\n${reset('a', 'unknown', a2)}${reset('b', 'unknown', `${a2}~${b2}`)}`]
+  ]
+  for (const [names, id, text] of texts) {
+    const again = await read(names, id)
+    t.equal(either(await again.until((got) => got.length >= text.length)), text)
+    again.close()
+  }
+  t.strictSame(app.sse.subscribe([c, a.subscribe({ filter: () => true })]).topics, ['a', 'c'])
+  const subscribe = app.sse.subscribe as (topics: unknown) => Subscription
+  const many = app.sse.channel('many/:n', { events })
+  for (const bad of [undefined, [], [many], ['a'], [a, a], [a, app.sse.subscribe([a, b])], Array.from({ length: 17 }, (_, n) => many.at({ n }))]) t.throws(() => subscribe(bad), { code: 'SSE_ERR_INVALID_SOURCE' })
+  t.equal(subscribe(Array.from({ length: 16 }, (_, n) => many.at({ n }))).topics.length, 16)
+})
+
+t.test('a stream that is filtered gets what passes, replayed or not, and its cursor moves with the rest', async (t) => {
+  const { read, publish, gets } = await news(t, {}, { filter: ({ event, data }, request) => event === 'tick' && request.url === '/' && data.n % 2 === 0 }, { heartbeat: 20 })
+  const stream = await read()
+  await stream.until('sse.cursor')
+  const id = await publish(2)
+  const hidden = await publish(3)
+  const text = await stream.until(cursor(hidden))
+  t.match(text, tick(2, id))
+  t.notMatch(text, '"n":3')
+  t.match(await stream.until((got) => got.endsWith('\n\n:\n')), cursor(hidden), 'which is told once')
+  stream.close()
+  const next = await publish(4)
+  await gets(id, `:\n${cursor(id)}${tick(4, next)}`)
+  await gets(hidden, `:\n${cursor(hidden)}${tick(4, next)}`)
+})
+
+t.test('a filter that fails ends the stream, and nothing passes', async (t) => {
+  for (const filter of [() => { throw new Error('broken') }, () => 'yes', async () => true]) {
+    const { read, publish, whenClosed } = await news(t, {}, { filter: filter as unknown as () => boolean })
+    const stream = await read()
+    await stream.until('sse.cursor')
+    await publish(1)
+    t.match(await stream.end(), /sse\.cursor.*\n\nevent: sse\.error\ndata: \{"message":"The stream failed"\}\n\n$/s)
+    t.equal((await whenClosed()).reason, 'error')
+  }
+})
+
+t.test('who is not allowed gets an ordinary answer, and nothing of what was published', async (t) => {
+  const asked: unknown[] = []
+  const { app, base } = await serve(t, (app) => {
+    const rooms = app.sse.channel('rooms/:room', {
+      events,
+      authorize: async ({ request, topic, params }) => {
+        asked.push([request.url, topic, params])
+        return request.headers['x-member'] === params.room
+      }
+    })
+    app.get('/:room', { schema }, (request, reply) => reply.sse(rooms.at(request.params as { room: string }).subscribe({ authorize: ({ request }) => request.headers['x-banned'] === undefined })))
+    const odd = app.sse.channel('odd', { events, authorize: (() => 'yes') as unknown as () => boolean })
+    app.get('/odd', { schema }, (_request, reply) => reply.sse(odd.subscribe()))
+    const failing = app.sse.channel('failing', { events, authorize: () => { throw Object.assign(new Error('who?'), { statusCode: 401 }) } })
+    app.get('/failing', { schema }, (_request, reply) => reply.sse(failing.subscribe()))
+  })
+  const id = await app.sse.channel('odd2', { events }).publish('tick', { n: 1 })
+  for (const headers of [{}, { 'x-member': 'b' }, { 'x-member': 'a', 'x-banned': '1' }, { 'last-event-id': id }]) {
+    const { statusCode, json } = await app.inject({ url: '/a', headers: { accept: 'text/event-stream', ...headers } as Record<string, string> })
+    t.equal(statusCode, 403)
+    t.match(json(), { code: 'SSE_ERR_FORBIDDEN' })
+  }
+  t.strictSame(asked[0], ['/a', 'rooms/a', { room: 'a' }])
+  t.match((await app.inject('/odd')).json(), { statusCode: 500, code: 'SSE_ERR_INVALID_OPTION' })
+  t.match((await app.inject('/failing')).json(), { statusCode: 401, message: 'who?' })
+  t.equal(app.sse.stats().channels.subscribers, 0, 'nobody has been let in')
+  const stream = await readStream(`${base}/a`, { headers: { 'x-member': 'a' } })
+  await stream.until('sse.cursor')
+  stream.close()
+})
+
+t.test('authorization that takes long is waited for: the answer is not a stream before it', async (t) => {
+  for (const openAfter of [0, 1]) {
+    let answer = (_allowed: boolean) => {}
+    const { app, publish, read } = await news(t, { authorize: () => new Promise<boolean>((resolve) => { answer = resolve }) }, {}, { openAfter })
+    const start = performance.now()
+    const asked = app.inject('/')
+    while (performance.now() - start < 120) await turn()
+    answer(false)
+    t.equal((await asked).statusCode, 403)
+    const stream = read()
+    while (app.sse.stats().opened < 2) await turn()
+    answer(true)
+    const id = await (await stream).until('sse.cursor').then(() => publish(1))
+    t.match(await (await stream).until('tick'), tick(1, id))
+    ;(await stream).close()
+  }
+})
+
+t.test('a client that leaves while authorization is asked is let into nothing', async (t) => {
+  let answer = (_allowed: boolean) => {}
+  const { app, port, whenClosed } = await news(t, { authorize: () => new Promise<boolean>((resolve) => { answer = resolve }) })
+  const client = await RawSocket.request(`http://127.0.0.1:${port}`, '/')
+  while (app.sse.stats().open === 0) await turn()
+  client.leave()
+  t.equal((await whenClosed()).reason, 'client')
+  answer(true)
+  await turn()
+  t.equal(app.sse.stats().channels.topics, 0)
+})
+
+t.test('filters see text and events without a name as what they are', async (t) => {
+  const seen: unknown[] = []
+  const options = {
+    events: { message: Type.Array(Type.Integer()), text: Type.String({ contentMediaType: 'text/plain' }) },
+    snapshot: () => [{ data: [0] }, { event: 'text' as const, text: 'z' }]
+  }
+  const { app, base } = await serve(t, (app) => {
+    const channel = app.sse.channel('a', options)
+    app.get('/', (_request, reply) => reply.sse(channel.subscribe({ filter: (event) => { seen.push(event); return true } })))
+  })
+  const stream = await readStream(`${base}/`)
+  await stream.until('sse.cursor')
+  const channel = app.sse.channel('a', options)
+  await channel.publish('message', [1])
+  await channel.publish('text', 'b\nc')
+  await stream.until('data: c')
+  t.strictSame(seen, [{ event: 'message', data: [0] }, { event: 'text', data: 'z' }, { event: 'message', data: [1] }, { event: 'text', data: 'b\nc' }])
+  t.match(stream.text, ':\ndata: [0]\n\nevent: text\ndata: z\n\n')
+  stream.close()
+})
+
+t.test('authorization is asked again: on the heartbeat, and before what is published', async (t) => {
+  for (const [heartbeat, wakes] of [[20, false], [20, true]] as const) {
+    let allowed = true
+    let asked = 0
+    const { read, publish, closed, whenClosed } = await news(t, { authorize: () => { asked++; return allowed } }, {}, { heartbeat, retry: 1_000 })
+    const stream = await read()
+    await stream.until('sse.cursor')
+    await stream.until(() => asked > 2)
+    allowed = false
+    if (wakes) while (closed.length === 0) { await publish(asked); await turn() }
+    t.match(await stream.end(), /event: sse\.bye\nretry: \d+\ndata: \{"reason":"unauthorized"\}\n\n$/)
+    t.equal((await whenClosed()).reason, 'unauthorized')
+  }
+})
+
+t.test('authorization that fails later ends the stream', async (t) => {
+  let fails = false
+  const { read, whenClosed } = await news(t, { authorize: async () => { if (fails) throw new Error('who?'); return true } }, {}, { heartbeat: 20 })
+  const stream = await read()
+  await stream.until('sse.cursor')
+  fails = true
+  t.match(await stream.end(), 'event: sse.error')
+  t.match((await whenClosed()).error, { message: 'who?' })
+})
+
+t.test('without a heartbeat authorization is asked again before what is published', async (t) => {
+  let asked = 0
+  const { read, publish } = await news(t, { authorize: () => ++asked > 0 }, {}, { heartbeat: false })
+  const stream = await read()
+  await stream.until('sse.cursor')
+  const { now } = performance
+  performance.now = () => now.call(performance) + 15_001
+  t.teardown(() => { performance.now = now })
+  const id = await publish(1)
+  t.match(await stream.until(id), tick(1, id))
+  t.equal(asked, 2)
+  stream.close()
+})
+
+const board = (count: () => number) => ({
+  snapshot: async function * ({ events }: { events: { tick (data: { n: number }): { event: 'tick', data: { n: number } } } }) {
+    for (let n = 0; n < count(); n++) yield events.tick({ n })
+  }
+})
+const state = (...ns: number[]) => ns.map((n) => `event: tick\ndata: {"n":${n}}\n\n`).join('')
+
+t.test('a snapshot is for who has no state: a newcomer, or one that was told a reset', async (t) => {
+  const { publish, gets, read } = await news(t, { ...board(() => 2), history: { max: 1 } })
+  const ids = await publishAll(publish, 3) as [Position, Position, Position]
+  await gets(undefined, `:\n${state(0, 1)}${cursor(ids[2])}`)
+  await gets(ids[1], `:\n${cursor(ids[1])}${tick(2, ids[2])}`)
+  await gets(ids[0], `:\n${reset('news', 'lost')}${state(0, 1)}${cursor(ids[2])}`)
+  const stream = await read('x')
+  await stream.until(`:\n${reset('news', 'unknown')}${state(0, 1)}${cursor(ids[2])}`)
+  const next = await publish(7)
+  t.match(await stream.until('"n":7'), tick(7, next))
+  stream.close()
+})
+
+t.test('what is published while a snapshot is on its way comes behind it, and nothing is lost between', async (t) => {
+  let goOn = () => {}
+  const waits = new Promise<void>((resolve) => { goOn = resolve })
+  const { publish, read } = await news(t, {
+    snapshot: async function * ({ events }) {
+      yield events.tick({ n: 0 })
+      await waits
+      yield events.tick({ n: 1 })
+    }
+  }, {}, { heartbeat: 10 })
+  const stream = await read()
+  await stream.until(state(0))
+  const id = await publish(2)
+  await stream.until((text) => text.split(':\n').length > 3) // heartbeats, as on any stream
+  t.notMatch(stream.text, '"n":2')
+  goOn()
+  const text = (await stream.until('"n":2')).replaceAll(/^:\n/gm, '')
+  t.match(text, new RegExp(`^${state(0, 1)}event: sse\\.cursor\ndata: \\{\\}\nid: \\S+\n\n${tick(2, id)}$`))
+  stream.close()
+})
+
+t.test('a snapshot that fails before its first event is an HTTP error, later it ends the stream', async (t) => {
+  let yields = 0
+  const { app, read } = await news(t, {
+    snapshot: async function * ({ events, signal, params, topic }) {
+      t.strictSame([signal.aborted, params, topic], [false, {}, 'news'])
+      for (let n = 0; n < yields; n++) yield events.tick({ n })
+      throw Object.assign(new Error('no state'), { statusCode: 503 })
+    }
+  })
+  t.match((await app.inject('/')).json(), { statusCode: 503, message: 'no state' })
+  yields = 1
+  const stream = await read()
+  t.equal(await stream.end(), `:\n${state(0)}event: sse.error\ndata: {"message":"The stream failed"}\n\n`, 'no id: the client asks for all of it again')
+})
+
+t.test('the events of a snapshot are checked and filtered like others, and have no id', async (t) => {
+  const filtered = await news(t, { snapshot: () => [{ event: 'tick' as const, data: { n: 1 } }, { event: 'tick' as const, data: { n: 2 } }] }, { filter: ({ data }) => data.n !== 1 })
+  const stream = await filtered.read()
+  t.match(await stream.until('sse.cursor'), new RegExp(`^:\n${state(2)}event: sse\\.cursor`))
+  stream.close()
+  for (const [item, code] of [[{ event: 'tick', data: { n: 1 }, id: '7' }, 'SSE_ERR_INVALID_EVENT'], [{ event: 'tick', data: {} }, 'SSE_ERR_INVALID_DATA'], ['text', 'SSE_ERR_UNKNOWN_EVENT'], [7, 'SSE_ERR_INVALID_EVENT']] as const) {
+    const { app } = await news(t, { snapshot: async function * () { yield item as never } })
+    t.match((await app.inject('/')).json(), { statusCode: 500, code })
+  }
+})
+
+t.test('several topics with snapshots: one after another, and no id before the last is whole', async (t) => {
+  const { app, base } = await serve(t, (app) => {
+    const of = (n: number) => ({ events, snapshot: async function * ({ events }: { events: { tick (data: { n: number }): { event: 'tick', data: { n: number } } } }) { yield events.tick({ n }) } })
+    const topics = [app.sse.channel('a', of(1)), app.sse.channel('b', of(2)), app.sse.channel('c', { events })] as const
+    app.get('/', { schema }, (_request, reply) => reply.sse(app.sse.subscribe(topics)))
+  })
+  const stream = await readStream(`${base}/`)
+  const text = await stream.until((got) => got.split('sse.cursor').length === 3)
+  t.match(text, new RegExp(`^:\nevent: sse\\.cursor\ndata: \\{\\}\nid: [^~]+\n\n${state(1, 2)}event: sse\\.cursor\ndata: \\{\\}\nid: [^~]+~[^~]+~[^~]+\n\n$`))
+  stream.close()
+  t.equal(app.sse.stats().channels.resets.lost, 0)
+})
+
+t.test('minimal streams get data lines alone, from where the subscription says', async (t) => {
+  const { app, base } = await serve(t, (app) => {
+    const a = app.sse.channel('a', { events: { ...events, text: Type.String({ contentMediaType: 'text/plain' }), message: Type.String() } })
+    const b = app.sse.channel('b', { events, snapshot: () => [{ event: 'tick' as const, data: { n: 0 } }] })
+    app.get('/a', { config: { sse: { minimal: true } } }, (_request, reply) => reply.sse(a.subscribe({ from: 'oldest' })))
+    app.get('/b', { config: { sse: { minimal: true } } }, (_request, reply) => reply.sse(b.subscribe()))
+  })
+  const a = app.sse.channel('a', { events: { ...events, text: Type.String({ contentMediaType: 'text/plain' }), message: Type.String() } })
+  await a.publish('tick', { n: 1 })
+  await a.publish('text', 'b\nc')
+  await a.publish('message', 'd')
+  const stream = await readStream(`${base}/a`, { headers: { 'last-event-id': 'x' } })
+  t.equal(await stream.until('"d"'), 'data: {"n":1}\n\ndata: b\ndata: c\n\ndata: "d"\n\n')
+  stream.close()
+  const state = await readStream(`${base}/b`)
+  t.equal(await state.until('0'), 'data: {"n":0}\n\n')
+  state.close()
+})
+
+t.test('disconnect() ends the streams of a channel, of a topic, of a key', async (t) => {
+  const { app, base, whenClosed } = await serve(t, (app) => {
+    const rooms = app.sse.channel('rooms/:room', { events })
+    app.get('/:room/:user', { schema }, (request, reply) => {
+      const { room, user } = request.params as { room: string, user: string }
+      return reply.sse(rooms.at({ room }).subscribe({ key: user }))
+    })
+  }, { retry: 1_000 })
+  const open = async (path: string) => {
+    const stream = await readStream(`${base}/${path}`)
+    await stream.until('sse.cursor')
+    return stream
+  }
+  const streams = Object.fromEntries(await Promise.all(['1/ann', '1/bob', '2/ann', '2/bob', '7/cid'].map(async (path) => [path, await open(path)] as const)))
+  const bye = /event: sse\.bye\nretry: \d+\ndata: \{"reason":"disconnected"\}\n\n$/
+  const ends = async (...paths: string[]) => { for (const path of paths) t.match(await (streams[path] as StreamReader).end(), bye, path) }
+  await app.sse.disconnect({ key: 'ann', channel: 'rooms/:room', params: { room: 1 } })
+  await ends('1/ann')
+  t.equal((await whenClosed()).reason, 'disconnected')
+  await app.sse.disconnect({ key: 'ann' })
+  await ends('2/ann')
+  await app.sse.disconnect({ channel: 'rooms/:room', params: { room: '2' } })
+  await ends('2/bob')
+  t.equal(app.sse.stats().open, 2)
+  await app.sse.disconnect({ channel: 'rooms/:room' })
+  await ends('1/bob', '7/cid')
+
+  for (const where of [undefined, null, 7, {}, { params: {} }, { key: 'a', params: {} }, { user: 'a' }, { key: 7 }, { channel: 'room' }, { channel: 7 }, { channel: 'rooms/:room', params: 7 }, { channel: 'rooms/:room', params: null }, { channel: 'rooms/:room', params: { user: 1 } }]) {
+    await t.rejects(app.sse.disconnect(where as object), { code: 'SSE_ERR_INVALID_OPTION', message: /^Expected what disconnect\(\) is given to/ })
+  }
+})
+
+t.test('options of subscribe() are checked', async (t) => {
+  const { app } = await serve(t, () => {})
+  const channel = app.sse.channel('a', { events })
+  for (const options of [null, 7, { filtr: 1 }, { filter: 1 }, { authorize: true }, { from: 'start' }, { from: 7 }, { key: 7 }]) {
+    t.throws(() => channel.subscribe(options as object), { code: 'SSE_ERR_INVALID_OPTION', message: /subscribe\(\) to `a`/ })
+  }
+})
+
+t.test('a route does not take a topic whose events it has not, though nobody asked the compiler', async (t) => {
+  const { app } = await serve(t, (app) => {
+    const channel = app.sse.channel('a', { events: { ...events, tock: events.tick } })
+    app.get('/', { schema }, (_request: FastifyRequest, reply: FastifyReply) => reply.sse(channel.subscribe()))
+  })
+  t.match((await app.inject('/')).json(), { statusCode: 500, code: 'SSE_ERR_UNKNOWN_EVENT', message: 'Event `tock` of channel `a` is not in the route\'s schema.sse' })
+})
+
+t.test('resets are counted and told to who wants to know', async (t) => {
+  const told: unknown[] = []
+  const listen = (fact: unknown) => told.push(['diagnostics', fact])
+  diagnostics.subscribe('fastify-typed-sse:reset', listen)
+  t.teardown(() => diagnostics.unsubscribe('fastify-typed-sse:reset', listen))
+  const { app, gets, publish } = await news(t, {}, undefined, { metrics: { reset: (fact) => { told.push(['metrics', fact]) } } })
+  const id = await publish(1)
+  await gets('x', `:\n${reset('news', 'unknown', id)}`)
+  t.match(told, [['metrics', { request: { url: '/' }, topic: 'news', reason: 'unknown' }], ['diagnostics', { topic: 'news', reason: 'unknown' }]])
+  const { channels } = app.sse.stats()
+  t.match(channels, { published: 1, resets: { unknown: 1, epoch: 0, ahead: 0, lost: 0 } })
+  t.strictSame(app.sse.health(), { state: 'live' })
+})
+
+t.test('streams of topics pass through hooks, over inject, and by HEAD, like any other', async (t) => {
+  const { Transform } = await import('node:stream')
+  const { app, publish, read } = await news(t, {}, undefined, {
+    before: (app: FastifyInstance) => app.addHook('onSend', async (_request, _reply, payload) => typeof payload === 'object' && payload !== null && 'pipe' in payload
+      ? (payload as NodeJS.ReadableStream).pipe(new Transform({ transform (chunk, _encoding, done) { done(null, String(chunk).toUpperCase()) } }))
+      : payload)
+  })
+  const stream = await read()
+  await stream.until('SSE.CURSOR')
+  await publish(1)
+  t.match(await stream.until('TICK'), 'EVENT: TICK\nDATA: {"N":1}\nID: ')
+  stream.close()
+  t.equal((await app.inject({ method: 'HEAD', url: '/' })).statusCode, 200)
+})
+
+t.test('app.close() ends streams of topics with sse.bye, and nothing can be published after', async (t) => {
+  const { app, read, publish } = await news(t)
+  const stream = await read()
+  await stream.until('sse.cursor')
+  await app.close()
+  t.match(await stream.end(), '"reason":"shutdown"')
+  await t.rejects(publish(1), { code: 'SSE_ERR_CLOSING' })
+  t.strictSame(app.sse.health(), { state: 'down' })
+})
