@@ -1,7 +1,8 @@
 // The demo as its users get it: `npm run demo`, and its page in a browser.
 import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { get, type IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -14,7 +15,9 @@ const STREAMS = ['counter', 'machine', 'log'] as const
 
 const TWO_OR_MORE = /^(?!1$)\d+$/
 
-type Name = typeof STREAMS[number] | 'answer'
+type Name = typeof STREAMS[number] | 'answer' | 'chat' | 'orders'
+
+interface Step { count: number, order: number, item: string, state: string }
 
 t.test('the demo', { skip: browserPath === undefined && !process.env.CI && 'no chromium: set CHROMIUM_PATH to its executable' }, async (t) => {
   if (browserPath === undefined) throw new Error('There is no chromium, and this is CI: set CHROMIUM_PATH to its executable')
@@ -31,16 +34,18 @@ t.test('the demo', { skip: browserPath === undefined && !process.env.CI && 'no c
   const kill = () => signalGroup(child, 'SIGKILL')
   t.teardown(kill)
   process.once('SIGALRM', kill) // what tap sends after a timeout; unhandled, it ends the process before any teardown
-  const page = await browser.newPage({ viewport: { width: 1360, height: 1000 } })
-  page.setDefaultTimeout(15_000)
+  const windows = await browser.newContext({ viewport: { width: 1360, height: 1000 } })
+  windows.setDefaultTimeout(15_000)
   const errors: Error[] = []
-  page.on('pageerror', (error) => errors.push(error))
+  windows.on('weberror', (error) => errors.push(error.error()))
+  const page = await windows.newPage()
   const requests: Request[] = []
   page.on('request', (request) => requests.push(request))
   const requestsOf = (name: Name) => requests.filter((request) => request.url().includes(`/streams/${name}`))
   const logged = () => readFileSync(join(temporary, String(logsIn(temporary)[0]), 'demo.log'), 'utf8')
 
-  await page.goto(await urlOf(child))
+  const url = await urlOf(child)
+  await page.goto(url)
 
   await t.test('shows three streams', async (t) => {
     for (const name of STREAMS) await state(page, name, 'open')
@@ -99,6 +104,131 @@ t.test('the demo', { skip: browserPath === undefined && !process.env.CI && 'no c
     t.equal(shown, Buffer.from(logged()).subarray(0, end).subarray(-Buffer.byteLength(shown)).toString(), 'log: the page has what the file has')
   })
 
+  await t.test('lets two windows chat', async (t) => {
+    await enter(page, 'Ann')
+    await say(page, 'Is anybody there?')
+    const second = await windows.newPage()
+    await second.goto(url)
+    for (const name of STREAMS) await state(second, name, 'open') // all that it needs, beside a window that needs as much
+    await enter(second, 'Ann')
+    await text(second, 'chat', 'messages', /Is anybody there\?/)
+    await text(second, 'chat', 'note', /^Shown from before you came: 1 message\.$/)
+    for (const one of [page, second]) await here(one, ['Ann', 'Ann (2)'])
+
+    const markup = '<img src=x onerror="throw 1"> <b>bold</b>'
+    await say(second, markup)
+    await text(page, 'chat', 'messages', /bold/)
+    t.equal(await page.locator('[data-messages] li:last-child span').innerHTML(), markup.replaceAll('<', '&lt;').replaceAll('>', '&gt;'), 'what is said is text')
+    t.same(await authors(page), ['Ann', 'Ann (2)'])
+
+    const post = async (data: object) => (await page.request.post(new URL('/messages', url).href, { data })).status()
+    t.equal(await post({ client: '0123456789abcdef', text: 'Who am I?' }), 403, 'one who is not there cannot speak')
+    t.equal(await post({ client: '0123456789abcdef', text: 'a'.repeat(281) }), 400)
+    t.equal(await post({ client: '0123456789abcdef', text: ' ' }), 400)
+    t.equal((await page.request.get(url + '/streams/chat?client=0123456789abcdef&name=%3Cb%3E')).status(), 400, 'a name is no markup')
+
+    // The page itself speaks while it is cut off: the second window hears it at once, and the page when it is back.
+    await second.evaluate("window.gone = false; new MutationObserver(() => { window.gone ||= document.querySelector('[data-here]').children.length < 2 }).observe(document.querySelector('[data-here]'), { childList: true })")
+    await page.fill('#message', 'Still there?')
+    await page.evaluate(`new MutationObserver((_, observer) => {
+      if (document.querySelector('[data-panel="chat"] .state').dataset.state !== 'reconnecting') return
+      observer.disconnect()
+      document.querySelector('[data-say] button').click()
+    }).observe(document.querySelector('[data-panel="chat"] .state'), { attributes: true })`)
+    await page.click('[data-panel="chat"] [data-cut]')
+    await text(page, 'chat', 'note', /^Back again\. Replayed: 1 message\.$/)
+    await text(second, 'chat', 'messages', /Still there\?/)
+    t.equal(await second.evaluate('window.gone'), false, 'one who comes back soon was never away')
+
+    await second.close()
+    await here(page, ['Ann'])
+    for (const part of ['lost', 'repeated']) t.equal(await page.textContent(`[data-panel="chat"] [data-${part}]`), '0', part)
+    t.match(await page.textContent('[data-panel="chat"] [data-note]'), /^Back again/, 'without a word about itself')
+  })
+
+  await t.test('brings readers of orders back', async (t) => {
+    const witness = await Witness.of(url)
+    t.teardown(() => witness.leave())
+    const shown = async () => Number(await page.textContent('[data-panel="orders"] [data-count]'))
+    const since = async (pattern: RegExp) => {
+      await text(page, 'orders', 'note', pattern)
+      return pattern.exec(await page.textContent('[data-panel="orders"] [data-note]') ?? '')?.slice(1).map(Number) ?? []
+    }
+    const cut = async () => {
+      await page.click('[data-panel="orders"] [data-cut]')
+      await state(page, 'orders', 'cut')
+      return await shown()
+    }
+    const burst = async () => {
+      await Promise.all([page.waitForResponse(/burst/), page.click('[data-burst]')])
+    }
+    const board = async () => await page.evaluate(`({
+      count: Number(document.querySelector('[data-panel="orders"] [data-count]').textContent),
+      orders: Array.from(document.querySelectorAll('[data-column] li'), (card) => ({ order: Number(card.dataset.order), state: card.parentElement.dataset.column }))
+        .sort((a, b) => a.order - b.order)
+    })`) as { count: number, orders: object[] }
+    const same = async (what: string) => {
+      const { count, orders } = await board()
+      await witness.reaches(count)
+      t.same(orders, witness.boardAfter(count), what)
+    }
+
+    await t.test('who was cut has what was missed, once and in order', async (t) => {
+      const gone = await cut()
+      await witness.reaches(gone + 3)
+      await page.click('[data-back]')
+      const [events = 0, first, last = 0] = await since(/^Replayed: (\d+) events, (\d+) to (\d+)\.$/)
+      t.equal(first, gone + 1, 'from the first that was missed')
+      t.equal(events, last - gone, 'all of them')
+      t.ok(events >= 3)
+      const opened = requestsOf('orders').filter((request) => request.url().includes('?'))
+      t.equal(opened.length, 2, 'one connection and one reconnection')
+      await same('the board is as if it had never been away')
+    })
+
+    await t.test('who comes late sees the history', async (t) => {
+      await burst() // so that there is more than is kept
+      await page.click('[data-late]')
+      await text(page, 'orders', 'late-note', /^The late joiner was shown the history: 50 events, \d+ to \d+\.$/)
+      const counts: number[] = await page.evaluate("Array.from(document.querySelectorAll('[data-late-events] li'), (line) => Number(line.dataset.count))")
+      t.equal(counts.length, 50)
+      t.same(counts, counts.map((_, index) => Number(counts[0]) + index), 'every event once, in order')
+      await same('and the first reader has the same')
+    })
+
+    await t.test('who was away for too long is told, and has the state', async (t) => {
+      const gone = await cut()
+      await burst()
+      await page.click('[data-back]')
+      const [missed, orders, count = 0] = await since(/^Reset, lost: the history does not reach back to event (\d+)\. The board was taken anew: (\d+) orders after event (\d+)\.$/)
+      t.equal(missed, gone)
+      t.equal(orders, 10)
+      t.ok(count >= gone + 60)
+      t.match((await page.locator('[data-panel="orders"] .frame').allTextContents()).join(''), /event: sse\.reset\ndata: \{"channel":"orders","reason":"lost"\}/)
+      await same('the board is right')
+    })
+
+    await t.test('who stalls goes on without loss', async (t) => {
+      await page.click('[data-stall]')
+      const gone = await shown()
+      await burst() // more than the history has
+      await witness.reaches(gone + 62)
+      t.equal(await shown(), gone, 'nothing is read meanwhile')
+      await page.click('[data-stall]')
+      const [events = 0, first, last = 0] = await since(/^Had waited: (\d+) events, (\d+) to (\d+)\.$/)
+      t.equal(first, gone + 1)
+      t.equal(events, last - gone)
+      t.ok(events >= 62)
+      await same('the board is right')
+    })
+
+    t.equal(await page.textContent('[data-panel="orders"] [data-lost]'), '0', 'nothing lost without a word')
+    t.equal(await page.textContent('[data-panel="orders"] [data-repeated]'), '0', 'nothing repeated')
+    const counts = (await page.locator('[data-panel="orders"] .frame').allTextContents()).flatMap((frame) => /"count":(\d+),"order"/.exec(frame)?.slice(1).map(Number) ?? [])
+    t.ok(counts.length > 40)
+    t.same(counts, counts.map((_, index) => Number(counts[0]) + index), 'every event once, in order')
+  })
+
   await t.test('fits its window', async (t) => {
     for (const width of [1360, 390]) {
       await page.setViewportSize({ width, height: 900 })
@@ -121,6 +251,55 @@ t.test('the demo', { skip: browserPath === undefined && !process.env.CI && 'no c
     t.same(errors, [])
   })
 })
+
+/** Reads all orders without a break. */
+class Witness {
+  readonly #news = new EventEmitter()
+  readonly #steps: Step[] = []
+  readonly #response: IncomingMessage
+  #board: { count: number, orders: Step[] } | undefined
+
+  static async of (url: string): Promise<Witness> {
+    // Not by fetch, which opens the next connection as soon as one is gone: the server waits for it when it closes.
+    const [response] = await once(get(new URL('/streams/orders?client=0123456789abcdef', url), { agent: false }), 'response') as [IncomingMessage]
+    const witness = new Witness(response)
+    void witness.#read().catch(() => {}) // it has been told to leave
+    while (witness.#board === undefined) await once(witness.#news, 'news')
+    return witness
+  }
+
+  private constructor (response: IncomingMessage) {
+    this.#response = response.setEncoding('utf8')
+  }
+
+  async #read (): Promise<void> {
+    let text = ''
+    for await (const chunk of this.#response) {
+      const frames = (text + chunk).split('\n\n')
+      text = frames.pop() ?? ''
+      for (const frame of frames) {
+        const [, event, data = ''] = /^event: (.*)\ndata: (.*)$/m.exec(frame) ?? []
+        if (event === 'board') this.#board = JSON.parse(data)
+        else if (event !== undefined && !event.startsWith('sse.')) this.#steps.push(JSON.parse(data))
+      }
+      this.#news.emit('news')
+    }
+  }
+
+  async reaches (count: number): Promise<void> {
+    while ((this.#steps.at(-1)?.count ?? 0) < count) await once(this.#news, 'news')
+  }
+
+  boardAfter (count: number): object[] {
+    const orders = new Map(this.#board?.orders.map(({ order, state }) => [order, state]))
+    for (const step of this.#steps) if (step.count <= count) orders.set(step.order, step.state)
+    return Array.from(orders, ([order, state]) => ({ order, state })).sort((a, b) => a.order - b.order).slice(-10)
+  }
+
+  leave (): void {
+    this.#response.destroy()
+  }
+}
 
 /** In a process group of its own, so that a signal reaches npm, its shell and the server. */
 function start (temporary: string) {
@@ -158,6 +337,26 @@ async function state (page: Page, name: Name, wanted: string): Promise<void> {
 
 async function text (page: Page, name: Name, part: string, wanted: RegExp): Promise<void> {
   await page.waitForFunction(`${wanted}.test(document.querySelector('[data-panel="${name}"] [data-${part}]').textContent)`)
+}
+
+async function enter (page: Page, name: string): Promise<void> {
+  await page.fill('#name', name)
+  await page.click('[data-enter]')
+  await state(page, 'chat', 'open')
+}
+
+async function say (page: Page, text: string): Promise<void> {
+  await page.fill('#message', text)
+  await page.click('[data-say] button')
+  await page.waitForFunction("document.querySelector('#message').value === ''")
+}
+
+async function here (page: Page, names: string[]): Promise<void> {
+  await page.waitForFunction(`Array.from(document.querySelectorAll('[data-here] li'), (name) => name.textContent).join() === '${names.join()}'`)
+}
+
+async function authors (page: Page): Promise<string[]> {
+  return await page.locator('[data-messages] b').allTextContents()
 }
 
 async function lastId (page: Page, name: Name): Promise<number> {

@@ -8,7 +8,8 @@ const JOB_BYTES = 1 << 20
 
 export const activity = fp(async (app, { log }) => {
   app.addHook('onResponse', async (request, reply) => {
-    log.append('INFO', `${request.method} ${request.url} ${reply.statusCode} ${reply.elapsedTime.toFixed(1)} ms`)
+    const [path] = request.url.split('?') // all pages read the log, and the query has a page's own name
+    log.append('INFO', `${request.method} ${path} ${reply.statusCode} ${reply.elapsedTime.toFixed(1)} ms`)
   })
 
   let runs = 0

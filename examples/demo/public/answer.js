@@ -5,7 +5,7 @@ import { readFrames } from './read-frames.js'
 export class AnswerPanel {
   #panel = new Panel('answer', {
     origin: 'the bytes of the response',
-    numbered: 'word'
+    numbered: ['word']
   })
 
   #text = this.#panel.find('text')

@@ -1,12 +1,21 @@
-// The page: four panels. A browser opens six connections to a host over HTTP/1.1, and a stream holds one for as long
-// as it is open. Three streams by EventSource leave room for the answer's fetch and for one short request more.
+// The page: six panels. A browser opens six connections to a host over HTTP/1.1, and a stream holds one for as long as
+// it is open. Five streams leave the sixth to what is soon over: the answer, the late joiner, and short requests.
 import { AnswerPanel } from './answer.js'
+import { chatPanel } from './chat.js'
 import { counterPanel } from './counter.js'
 import { logPanel } from './log.js'
 import { machinePanel } from './machine.js'
+import { OrdersPanel } from './orders.js'
+import { takeWindow } from './window.js'
 
-const answer = new AnswerPanel()
+if (await takeWindow()) {
+  const answer = new AnswerPanel()
 
-counterPanel()
-logPanel()
-machinePanel({ onAnswers: (answers) => answer.confirm(answers) })
+  counterPanel()
+  machinePanel({ onAnswers: (answers) => answer.confirm(answers) })
+  logPanel()
+  chatPanel()
+  new OrdersPanel().open()
+} else {
+  document.getElementById('taken').hidden = false
+}

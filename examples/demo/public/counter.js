@@ -8,7 +8,7 @@ const KEPT_DOTS = 40
 export function counterPanel () {
   const panel = new Panel('counter', {
     origin: 'from each event’s name, data and id',
-    numbered: 'update'
+    numbered: ['update']
   })
   const count = panel.find('count')
   const time = panel.find('time')

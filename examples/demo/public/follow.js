@@ -1,14 +1,18 @@
 // Follows one stream by EventSource, which reconnects by itself and sends the last id when it does.
+import { client } from './client.js'
 
-/** Names this page to the server, which cuts a connection of no other. */
-const client = Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, '0')).join('')
+/** The server's own events. */
+const CONTROL = ['sse.bye', 'sse.error', 'sse.cursor', 'sse.reset']
 
-/** @param handlers event name to what is done with the event, and with whether it is the first since a reconnect */
-export function follow (panel, handlers) {
-  const path = `${panel.name}?client=${client}`
-  const source = new window.EventSource(`/streams/${path}`)
+/**
+ * @param handlers event name to what is done with the event, and with whether it is the first since a reconnect
+ * @param query what the server is told beside the page's name
+ */
+export function follow (panel, handlers, query = {}) {
+  const source = new window.EventSource(`/streams/${panel.name}?${new URLSearchParams({ client, ...query })}`)
   let opened = false
   let resumed = false
+  let lastId = ''
   panel.setState('connecting')
 
   source.addEventListener('open', () => {
@@ -20,26 +24,26 @@ export function follow (panel, handlers) {
   source.addEventListener('error', () => {
     panel.setState(source.readyState === source.CLOSED ? 'closed' : 'reconnecting')
   })
+  const receive = (event) => {
+    // An event without an id comes with that of the last one that had one.
+    panel.receive(event, frameOf(event, event.type === 'sse.cursor' || event.lastEventId !== lastId))
+    lastId = event.lastEventId
+  }
   for (const [name, handle] of Object.entries(handlers)) {
     source.addEventListener(name, (event) => {
-      panel.receive(event, frameOf(event, panel))
+      receive(event)
       handle(event, resumed)
       resumed = false
     })
   }
-  for (const name of ['sse.bye', 'sse.error']) {
-    source.addEventListener(name, (event) => panel.receive(event, frameOf(event, panel)))
+  for (const name of CONTROL) {
+    if (!(name in handlers)) source.addEventListener(name, receive)
   }
-
-  panel.find('cut').addEventListener('click', async () => {
-    panel.mark('the server was asked to cut the connection')
-    const { ok } = await fetch(`/cut/${path}`, { method: 'POST' })
-    if (!ok) panel.setNote('There is no connection to cut')
-  })
+  return source
 }
 
-// A page sees no bytes of an EventSource. An event without an id comes with that of the last one that had one.
-function frameOf ({ type, data, lastEventId }, { numbered }) {
+// A page sees no bytes of an EventSource.
+function frameOf ({ type, data, lastEventId }, hasId) {
   const lines = data.split('\n').map((line) => `data: ${line}\n`)
-  return `event: ${type}\n${lines.join('')}${type === numbered ? `id: ${lastEventId}\n` : ''}`
+  return `event: ${type}\n${lines.join('')}${hasId ? `id: ${lastEventId}\n` : ''}`
 }

@@ -14,6 +14,11 @@ export class List {
     })
   }
 
+  clear () {
+    this.#element.replaceChildren()
+    this.#follows = true
+  }
+
   add (child) {
     const element = this.#element
     element.append(child)

@@ -11,7 +11,7 @@ const utf8 = new TextEncoder()
 export function logPanel () {
   const panel = new Panel('log', {
     origin: 'from each event’s name, data and id',
-    numbered: 'entry',
+    numbered: ['entry'],
     // An entry ends where its id says, so it must have begun where the one before it ended.
     between: (lastId, { data, lastEventId }) => Math.sign(Number(lastEventId) - utf8.encode(data).length - BLANK_LINE - Number(lastId))
   })

@@ -8,7 +8,7 @@ const GIB = 1024 ** 3
 export function machinePanel ({ onAnswers }) {
   const panel = new Panel('machine', {
     origin: 'from each event’s name, data and id',
-    numbered: 'sample'
+    numbered: ['sample']
   })
   const chart = (name, options) => new Chart(panel.element.querySelector(`[data-chart="${name}"]`), options)
 

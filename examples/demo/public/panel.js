@@ -1,4 +1,5 @@
 // What all panels have: the state of the connection, the last id, the check of ids, and the frames.
+import { client } from './client.js'
 import { List } from './list.js'
 
 const KEPT_FRAMES = 60
@@ -10,6 +11,8 @@ const STATES = {
   reconnecting: 'Reconnecting',
   closed: 'Closed',
   stopped: 'Stopped',
+  stalled: 'Stalled',
+  cut: 'Cut',
   finished: 'Finished'
 }
 
@@ -17,6 +20,7 @@ const wire = document.getElementById('wire')
 
 export class Panel {
   #between
+  #numbered
   #frames
   #lastId
   #events = 0
@@ -27,8 +31,8 @@ export class Panel {
   /**
    * @param name of the panel and of its stream
    * @param origin where the text of the frames comes from
-   * @param numbered the event whose ids follow one another
-   * @param between how many events are missing between the last id and this event's; below 0 if it came before.
+   * @param numbered the events that follow one another
+   * @param between how many events are missing between the last id and this event; below 0 if it came before.
    *   By default ids count up by one
    */
   constructor (name, { origin, numbered, between = countBetween }) {
@@ -41,8 +45,9 @@ export class Panel {
     const frames = this.find('frames')
     frames.setAttribute('aria-label', `Frames of ${name}`)
     this.#frames = new List(frames, KEPT_FRAMES)
-    this.numbered = numbered
+    this.#numbered = numbered
     this.#between = between
+    this.find('cut').addEventListener('click', () => this.#cut())
     this.setState('idle')
   }
 
@@ -85,7 +90,8 @@ export class Panel {
   }
 
   receive (event, frame) {
-    if (event.type === this.numbered) this.#check(event)
+    if (this.#numbered.includes(event.type)) this.#check(event)
+    else if (event.type === 'sse.cursor') this.#stand(event.lastEventId)
     this.find('events').textContent = ++this.#events
     this.#frames.add(frameElement(frame))
   }
@@ -99,8 +105,18 @@ export class Panel {
       this.#show('lost', this.#lost)
       this.#show('repeated', this.#repeated)
     }
+    this.#stand(id)
+  }
+
+  #stand (id) {
     this.#lastId = id
     this.find('last').textContent = id
+  }
+
+  async #cut () {
+    this.mark('the server was asked to cut the connection')
+    const { ok } = await fetch(`/cut/${this.name}?client=${client}`, { method: 'POST' })
+    if (!ok) this.setNote('There is no connection to cut')
   }
 
   #show (part, count) {
