@@ -372,6 +372,20 @@ t.test('a broker that fails to read is asked again: nobody is told anything wron
   waits.close()
 })
 
+t.test('a repair that fails when nobody has the topic any more is not tried again', async (t) => {
+  const { app, broker, stream, whenClosed } = await started(t)
+  let fail = (_error: Error) => {}
+  broker.gate.read = () => new Promise((_resolve, reject) => { fail = reject })
+  broker.sink?.suspect()
+  while (broker.reads === 0) await turn()
+  stream.close()
+  await whenClosed()
+  fail(new Error('down'))
+  await turn()
+  await app.close() // returns, and nothing goes on behind it
+  t.equal(broker.reads, 1)
+})
+
 /** So many of these are more than the buffers of two sockets take, and than a window holds. */
 const FLOOD = 900
 const FILL = 'x'.repeat(16_000)

@@ -162,7 +162,7 @@ export class Topic {
       this.#repairing = false
     } catch (error) {
       this.#host.failed(error, this.name)
-      this.#host.retry(attempt, () => { void this.#repair(attempt + 1) })
+      if (this.readers.size > 0) this.#host.retry(attempt, () => { void this.#repair(attempt + 1) })
     }
   }
 
