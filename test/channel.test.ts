@@ -354,6 +354,19 @@ t.test('a filter that fails ends the stream, and nothing passes', async (t) => {
   }
 })
 
+t.test('a filter may end its own stream', async (t) => {
+  const { app, base, whenClosed } = await serve(t, (app) => {
+    app.addHook('onResponse', async () => {}) // with one, Fastify listens for errors of the response until it is finished
+    const channel = app.sse.channel('news', { events })
+    app.get('/', (_request, reply) => reply.sse(channel.subscribe({ key: 'a', filter: () => { void app.sse.disconnect({ key: 'a' }); return true } })))
+  })
+  const stream = await readStream(`${base}/`)
+  await stream.until('sse.cursor')
+  await app.sse.channel('news', { events }).publish('tick', { n: 1 })
+  t.match(await stream.end(), /"reason":"disconnected"\}\n\n$/)
+  t.equal((await whenClosed()).reason, 'disconnected')
+})
+
 t.test('who is not allowed gets an ordinary answer, and nothing of what was published', async (t) => {
   const asked: unknown[] = []
   const { app, base } = await serve(t, (app) => {

@@ -231,7 +231,11 @@ export class Feed implements Supply {
       cursor.position = index < page.next ? page.at(index).prev : page.head
       this.#found()
     }
-    if (this.#phase !== 'open' || cursor.place !== -1 || this.#mustAsk || this.#asking || !this.stream.ready()) return // asks again when it flows
+    if (this.#phase !== 'open' || cursor.place !== -1) return
+    if (this.#mustAsk || this.#asking || !this.stream.ready()) {
+      this.flush() // which asks who may, and waits for a page again
+      return
+    }
     cursor.topic.replay.leave(cursor) // opening has made it wait again
     if (index < page.next) this.#sendPage(cursor, page, index)
     else if (cursor.topic.window.placeAfter(cursor.position as Position) === undefined) cursor.topic.repair() // the window is behind the broker

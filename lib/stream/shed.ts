@@ -23,7 +23,7 @@ export function shedWatch (emitter: EventEmitter): void {
       if (last?.name === names[index]) emitter.removeListener(event, last as () => void) // a listener, as `listeners` says
     }
   }
-  if (emitter.listenerCount('error') === 0) emitter.on('error', ignore) // without any, an error would end the process
+  emitter.on('error', ignore) // Fastify's other one leaves at 'finish', and without any a late error would end the process
 }
 
 function ignore (): void {}

@@ -202,6 +202,7 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
 
   /** Writes at once what other streams may write too. */
   write (chunk: Buffer, events: number): void {
+    if (this.#reason !== undefined) return // a filter may end its own stream
     this.#bytes += chunk.length
     this.#events += events
     this.#send(chunk)
