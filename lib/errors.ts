@@ -54,5 +54,7 @@ export const SSE_ERR_FORBIDDEN: FastifyErrorConstructor = createError('SSE_ERR_F
 export const SSE_ERR_EVENTS_LOST: FastifyErrorConstructor = createError('SSE_ERR_EVENTS_LOST', 'Events that came before are not kept any more', 410)
 /** 503: `maxConnections` is reached. */
 export const SSE_ERR_TOO_MANY_CONNECTIONS: FastifyErrorConstructor = createError('SSE_ERR_TOO_MANY_CONNECTIONS', 'Too many open event streams', 503)
+/** 503: the stream was ended, by `disconnect()` or `maxDuration`, before its first event. */
+export const SSE_ERR_ENDED: FastifyErrorConstructor = createError('SSE_ERR_ENDED', 'The event stream was ended before it began', 503)
 /** 503: the server shuts down. */
 export const SSE_ERR_CLOSING: FastifyErrorConstructor = createError('SSE_ERR_CLOSING', 'The server is shutting down', 503)

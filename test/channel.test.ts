@@ -4,11 +4,12 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import t, { type Test } from 'tap'
-import type { ChannelOptions, Position, SubscribeOptions, Subscription, Topic } from '../lib/index.js'
+import { memoryBroker, type Broker, type ChannelOptions, type Position, type SubscribeOptions, type Subscription, type Topic } from '../lib/index.js'
 import { RawSocket } from './helpers/raw-socket.js'
 import { readStream, type StreamReader } from './helpers/read-events.js'
 import { serve, type Served } from './helpers/serve.js'
 import type { StartOptions } from './helpers/start-app.js'
+import { until } from './helpers/until.js'
 
 const events = { tick: Type.Object({ n: Type.Integer() }) }
 const schema = { sse: events }
@@ -52,6 +53,22 @@ const publishAll = async (publish: News['publish'], count: number): Promise<Posi
 }
 
 type Channel = Topic<{ tick: { n: number } }>
+
+/** The memory broker, with some methods of a test's own. */
+function brokerWith (own: (broker: Broker) => Partial<Broker>): Broker {
+  const broker = memoryBroker()
+  return {
+    open: (sink) => broker.open(sink),
+    publish: (...given) => broker.publish(...given),
+    attach: (topic) => broker.attach(topic),
+    detach: (topic) => broker.detach(topic),
+    read: (...given) => broker.read(...given),
+    command: (text) => broker.command(text),
+    health: () => broker.health(),
+    close: () => broker.close(),
+    ...own(broker)
+  }
+}
 
 const epoch = (id: Position) => id.split('.')[0] as string // it has one
 const headOf = (text: string) => /id: (\S+)/.exec(text)?.[1] as string // each stream begins with one
@@ -311,7 +328,8 @@ t.test('several topics on one stream', async (t) => {
     ['ab', `${a1}~${b1}`, `:\n${cursor(`${a1}~${b1}`)}${tick(3, `${a2}~${b1}`)}${tick(4, `${a2}~${b2}`)}`],
     ['ab', `${b1}~${a1}`, `:\n${cursor(`${a1}~${b1}`)}${tick(3, `${a2}~${b1}`)}${tick(4, `${a2}~${b2}`)}`],
     ['a', `${a1}~${b1}`, `:\n${cursor(a1)}${tick(3, a2)}`],
-    ['ab', a1, `:\n${cursor(a1)}${reset('b', 'epoch', `${a1}~${b2}`)}${tick(3, `${a2}~${b2}`)}`],
+    ['ab', a1, `:\n${cursor(a1)}${reset('b', 'unknown', `${a1}~${b2}`)}${tick(3, `${a2}~${b2}`)}`],
+    ['ab', `${a1}~${b1.replace(epoch(b1), 'ag0ne')}`, `:\n${cursor(a1)}${reset('b', 'epoch', `${a1}~${b2}`)}${tick(3, `${a2}~${b2}`)}`],
     ['ab', `${a1}~${a2.replace(epoch(a2), epoch(b2))}`, `:\n${cursor(a1)}${reset('b', 'lost', `${a1}~${b2}`)}${tick(3, `${a2}~${b2}`)}`],
     ['ab', 'x', `:\n${reset('a', 'unknown', a2)}${reset('b', 'unknown', `${a2}~${b2}`)}`]
   ]
@@ -428,6 +446,75 @@ t.test('a client that leaves while authorization is asked is let into nothing', 
   t.equal(app.sse.stats().channels.topics, 0)
 })
 
+t.test('a stream that is ended before it opens is turned away: it comes back, and nothing has failed', async (t) => {
+  const ended: Array<[reason: string, end: (app: FastifyInstance) => void]> = [
+    ['disconnected', (app) => { void app.sse.disconnect({ channel: 'news' }) }],
+    ['maxDuration', () => {}]
+  ]
+  for (const [reason, end] of ended) {
+    let answer = (_allowed: boolean) => {}
+    const { app, whenClosed } = await news(t, { authorize: () => new Promise<boolean>((resolve) => { answer = resolve }) }, {}, { retry: 2_000, openAfter: 10, maxDuration: reason === 'maxDuration' ? 50 : false })
+    const browser = app.inject({ url: '/', headers: { accept: 'text/event-stream' } })
+    const other = app.inject('/')
+    while (app.sse.stats().open < 2) await turn()
+    end(app)
+    const { statusCode, body } = await browser
+    t.equal(statusCode, 200)
+    t.match(body, new RegExp(`^retry: \\d+\nevent: sse\\.bye\ndata: \\{"reason":"${reason}"\\}\n\n$`))
+    t.match(await other.then((response) => [response.json(), response.headers['retry-after']]), [{ statusCode: 503, code: 'SSE_ERR_ENDED' }, /^\d$/])
+    answer(true) // too late
+    t.strictSame([(await whenClosed()).reason, (await whenClosed(2)).reason], [reason, reason])
+    t.match(app.sse.stats(), { open: 0, refused: 0, channels: { topics: 0, subscribers: 0 } })
+  }
+})
+
+t.test('disconnect() reaches a stream in whatever it is busy with', async (t) => {
+  let hold = Promise.resolve()
+  let open = () => {}
+  const close = () => { hold = new Promise((resolve) => { open = resolve }) }
+  const broker = brokerWith((broker) => ({
+    attach: async (topic) => { await hold; return broker.attach(topic) },
+    read: async (...given) => { await hold; return broker.read(...given) }
+  }))
+  let returned = 0
+  const { app, read, closed, whenClosed } = await news(t, {
+    snapshot: async function * ({ signal }) {
+      try {
+        await new Promise((resolve) => signal.addEventListener('abort', resolve))
+        yield { event: 'tick', data: { n: 1 } }
+      } finally {
+        returned++
+      }
+    }
+  }, {}, { broker, openAfter: 0 })
+  const first = await app.sse.channel('other', { events }).publish('tick', { n: 1 })
+  for (const id of [undefined, first]) {
+    for (const isHeld of [true, false]) {
+      if (isHeld) close()
+      const stream = await read(id)
+      await stream.until(':\n')
+      await app.sse.disconnect({ channel: 'news' })
+      t.match(await stream.end(), /"reason":"disconnected"\}\n\n$/)
+      open()
+    }
+  }
+  await whenClosed(4)
+  t.strictSame(closed.map(({ reason }) => reason), Array(4).fill('disconnected'))
+  await until(() => returned === 2) // of the two that got so far
+  t.match(app.sse.stats().channels, { topics: 0, subscribers: 0 })
+})
+
+t.test('a hook that ends the stream of which it is told leaves nothing open', async (t) => {
+  const { app, publish, read } = await news(t, { history: { max: 2 } }, { key: 'a' }, { metrics: { reset () { void app.sse.disconnect({ key: 'a' }) } } })
+  const ids = []
+  for (let n = 0; n < 5; n++) ids.push(await publish(n))
+  for (const id of ['x', ids[0]]) {
+    const stream = await read(id)
+    t.match(await stream.end(), /"reason":"disconnected"/)
+  }
+  t.match(app.sse.stats(), { open: 0, channels: { topics: 0, subscribers: 0 } })
+})
+
 t.test('filters see text and events without a name as what they are', async (t) => {
   const seen: unknown[] = []
   const options = {
@@ -462,6 +549,92 @@ t.test('authorization is asked again: on the heartbeat, and before what is publi
     t.match(await stream.end(), /event: sse\.bye\nretry: \d+\ndata: \{"reason":"unauthorized"\}\n\n$/)
     t.equal((await whenClosed()).reason, 'unauthorized')
   }
+})
+
+t.test('a long replay goes on when authorization has been asked again', async (t) => {
+  const EVENTS = 5_000
+  const { now } = performance
+  t.teardown(() => { performance.now = now })
+  for (const options of [{}, { heartbeat: false, minimal: true }, { heartbeat: false }] as const) {
+    let asked = 0
+    let later = 0
+    performance.now = () => now.call(performance) + later
+    const broker = brokerWith((broker) => ({
+      read (...given) {
+        later += 15_001 // it is due again with each page
+        return broker.read(...given)
+      }
+    }))
+    const { app, publish, base } = await news(t, { history: { max: EVENTS, bytes: 1e8, ttl: 1e9 }, authorize: async () => { asked++; await turn(); return true } }, { from: 'oldest' }, { broker, ...options })
+    await publishAll(publish, EVENTS)
+    const stream = await readStream(`${base}/`)
+    await stream.until(`{"n":${EVENTS - 1}}`)
+    t.strictSame([...stream.text.matchAll(/\{"n":(\d+)\}/g)].map(([, n]) => Number(n)), Array.from({ length: EVENTS }, (_, n) => n))
+    t.ok(asked > 3, `asked ${asked} times`)
+    stream.close()
+    await app.close()
+  }
+})
+
+t.test('what a snapshot yields waits until authorization has been asked again', async (t) => {
+  for (const allowed of [true, false]) {
+    let answer: ((allowed: boolean) => void) | undefined
+    let asked = 0
+    let yielded = 0
+    let returned = 0
+    const { publish, read, whenClosed } = await news(t, {
+      snapshot: async function * () {
+        try {
+          for (let n = 0; n < 3; n++) {
+            yield { event: 'tick', data: { n } }
+            yielded++
+            // So long that the heartbeat comes, and with it the question.
+            if (n === 0) await until(() => answer !== undefined)
+          }
+        } finally {
+          returned++
+        }
+      },
+      authorize: () => ++asked === 1 || new Promise<boolean>((resolve) => { answer = resolve })
+    }, {}, { heartbeat: 20 })
+    const stream = await read()
+    await stream.until('"n":0')
+    await until(() => yielded === 1 && answer !== undefined)
+    const id = await publish(7)
+    await stream.until(() => true)
+    t.notMatch(stream.text, '"n":1')
+    answer?.(allowed)
+    if (allowed) {
+      const text = await stream.until(`id: ${id}\n\n`)
+      t.equal(text.replaceAll(/(?<=\n\n)(?::\n)+/g, ''), `:\n${[0, 1, 2].map((n) => `event: tick\ndata: {"n":${n}}\n\n`).join('')}${cursor(headOf(text))}${tick(7, id)}`)
+      stream.close()
+      await whenClosed()
+    } else {
+      t.match(await stream.end(), /"n":0\}\n\n(?::\n)*event: sse\.bye\nretry: \d+\ndata: \{"reason":"unauthorized"\}\n\n$/)
+      t.equal((await whenClosed()).reason, 'unauthorized')
+    }
+    t.equal(returned, 1)
+  }
+})
+
+t.test('a snapshot that ends while authorization is asked again is whole when it has answered', async (t) => {
+  let answer: ((allowed: boolean) => void) | undefined
+  let asked = 0
+  const { read } = await news(t, {
+    snapshot: async function * () {
+      yield { event: 'tick', data: { n: 1 } }
+      await until(() => answer !== undefined)
+    },
+    authorize: () => ++asked === 1 || new Promise<boolean>((resolve) => { answer = resolve })
+  }, {}, { heartbeat: 20 })
+  const stream = await read()
+  await stream.until('"n":1')
+  await until(() => answer !== undefined)
+  for (let turns = 0; turns < 5; turns++) await turn()
+  t.notMatch(stream.text, 'sse.cursor')
+  answer?.(true)
+  await stream.until('sse.cursor')
+  stream.close()
 })
 
 t.test('authorization that fails later ends the stream', async (t) => {

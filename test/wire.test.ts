@@ -211,6 +211,8 @@ t.test('Last-Event-ID is taken as UTF-8, kept as latin1 where it is none, and re
     [undefined, '/s?lastEventId=', undefined],
     [undefined, '/s?lasteventid=7', undefined],
     [undefined, '/s?xlastEventId=7', undefined],
+    [undefined, '/s?last_event_id=7', '7'],
+    [undefined, '/s?last_event_id=7&lastEventId=8', '8'],
     [undefined, '/lastEventId=7', undefined],
     ['5', '/s?lastEventId=7', '5'],
     ['\x01', '/s?lastEventId=7', undefined]

@@ -64,7 +64,11 @@ export interface ChannelOptions<Name extends string = string, Schemas = Record<s
    * client's place is fixed, so nothing is lost between the state and the events that follow; some may be in both.
    */
   snapshot?: ((context: SnapshotContext<Name, Payloads>) => Events<EventUnion<Payloads>> | Promise<Events<EventUnion<Payloads>>>) | undefined
-  /** Whether a request may have a topic. Asked before anything is sent, and again every `heartbeat` ms as long as the stream stands. */
+  /**
+   * Whether a request may have a topic. Asked before anything is sent, and again about every `heartbeat` ms as long as the
+   * stream stands; where there is no heartbeat, and on `minimal` streams, before the first event that comes 15 s, or
+   * `heartbeat` ms, after the last answer. Nothing is sent until it has answered, so it should not wait for ever.
+   */
   authorize?: ((context: TopicContext<Name>) => boolean | Promise<boolean>) | undefined
 }
 
@@ -74,7 +78,10 @@ export interface PublishOptions {
 }
 
 export interface SubscribeOptions<Payloads = Record<string, unknown>> {
-  /** Which events this stream gets, replayed ones too. Must answer at once; an error ends the stream. */
+  /**
+   * Which events this stream gets, replayed ones too. Must answer at once; an error ends the stream. It is called for each
+   * event and each stream, so it should be quick.
+   */
   filter?: ((event: ChannelEvent<Payloads>, request: FastifyRequest) => boolean) | undefined
   /** As the channel's, and asked beside it. */
   authorize?: ((context: TopicContext) => boolean | Promise<boolean>) | undefined
@@ -140,6 +147,19 @@ export interface DisconnectWhere {
   key?: string | undefined
 }
 
+/**
+ * Of each round in which the streams of a topic were served: milliseconds from the arrival of its first event on this node
+ * until the last stream that could take it had it. The way through the broker comes on top.
+ */
+export interface LagStats {
+  /** Rounds. */
+  count: number
+  /** Milliseconds of all of them. */
+  sum: number
+  /** How many rounds took `le` ms or less; the last bucket is of `Infinity` and has all. */
+  buckets: ReadonlyArray<{ le: number, count: number }>
+}
+
 /** Counts of what channels do on this node, since registration; `topics` and `subscribers` as they stand now. */
 export interface ChannelStats {
   /** Topics that somebody is subscribed to. */
@@ -154,6 +174,8 @@ export interface ChannelStats {
   writes: number
   /** Clients that were told `sse.reset`, by reason. */
   resets: Record<ResetReason, number>
+  /** How long events waited on this node. */
+  lag: LagStats
   /** Reads of a topic's history. */
   reads: number
   /** Reads that looked for lost entries. */

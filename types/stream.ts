@@ -6,7 +6,7 @@ import type { AnySseEvent, EventBuilder, EventUnion, PayloadOf, PayloadsOf, SseM
 /**
  * Why a stream ended. `'client'`: it left. `'stalled'`: it stopped reading for `stallTimeout`. `'complete'`:
  * the source finished. `'error'`: the source, an event or the response failed. Of channels: `'disconnected'` by
- * `app.sse.disconnect()`, `'unauthorized'` since `authorize` says no by now, `'slow'` by `slow: 'close'`.
+ * `app.sse.disconnect()`, `'unauthorized'` since `authorize` says no, `'slow'` by `slow: 'close'`.
  */
 export type CloseReason = 'complete' | 'client' | 'error' | 'stalled' | 'maxDuration' | 'shutdown' | 'disconnected' | 'unauthorized' | 'slow'
 
@@ -15,7 +15,7 @@ export interface SseContext<Builder = AnyEventBuilder> {
   /** Aborts when the stream closes, for whatever reason. Hand it to every await that may be long. */
   readonly signal: AbortSignal
   /**
-   * Where a client that reconnects wants to go on: its `Last-Event-ID`, or the query's `lastEventId` where
+   * Where a client that reconnects wants to go on: its `Last-Event-ID`, or the query's `lastEventId` or `last_event_id` where
    * there is no such header. It comes from outside: look it up, never trust it.
    */
   readonly lastEventId: string | undefined

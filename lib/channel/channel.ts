@@ -9,7 +9,6 @@ export class ChannelTopic implements Topic, TopicRef {
   readonly channel: ChannelCore
   readonly params: Readonly<Record<string, string>>
   readonly #hub: Hub
-  #plain: TopicSubscription | undefined
 
   constructor (hub: Hub, channel: ChannelCore, name: string, params: Readonly<Record<string, string>>) {
     this.#hub = hub
@@ -26,8 +25,7 @@ export class ChannelTopic implements Topic, TopicRef {
   }
 
   subscribe (options?: SubscribeOptions<any>): Subscription<any> {
-    // Without options they are all alike, and ten thousand streams share one.
-    return options === undefined ? (this.#plain ??= subscribeTo(this)) : subscribeTo(this, options)
+    return options === undefined ? this.#hub.plainOf(this) : subscribeTo(this, options)
   }
 }
 

@@ -70,7 +70,8 @@ export class ChannelCore implements TopicOptions {
     const frame = (event.name === 'message' ? '' : event.line) + encodeData(event, { data })
     const bytes = Buffer.byteLength(frame)
     if (bytes > this.retention.bytes) {
-      throw new SSE_ERR_EVENT_TOO_LARGE(`Event \`${event.name}\` of channel \`${this.name}\` has ${bytes} bytes, more than \`history.bytes\` (${this.retention.bytes}) allows for all events of a topic together`)
+      const allowed = this.retention.max === 0 ? `the ${this.retention.bytes} that an event may have where there is no history` : `\`history.bytes\` (${this.retention.bytes}) allows for all events of a topic together`
+      throw new SSE_ERR_EVENT_TOO_LARGE(`Event \`${event.name}\` of channel \`${this.name}\` has ${bytes} bytes, more than ${allowed}`)
     }
     return { frame, key: this.latest ? this.#keyOf(event.name, data) : undefined, dedupe }
   }

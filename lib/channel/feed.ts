@@ -1,25 +1,19 @@
 // One stream that is fed by topics. It holds a cursor for each of them and no queue: what it is to write stands in the
 // topics' windows, or in history.
-import type { Page, Position } from '../../types/broker.js'
-import type { DisconnectWhere, ResetReason, TopicContext } from '../../types/channel.js'
-import { kindOf } from '../describe.js'
-import { SSE_ERR_EVENTS_LOST, SSE_ERR_FORBIDDEN, SSE_ERR_INVALID_EVENT, SSE_ERR_INVALID_OPTION } from '../errors.js'
-import { readItem } from '../schema/item.js'
-import { Puller } from '../stream/puller.js'
+import type { Position } from '../../types/broker.js'
+import type { DisconnectWhere, ResetReason } from '../../types/channel.js'
+import { SSE_ERR_EVENTS_LOST } from '../errors.js'
 import type { SseStream } from '../stream/stream.js'
 import type { Supply } from '../stream/supply.js'
 import { claimsPosition } from '../wire/headers.js'
 import { epochOf, formatCursor, isPosition, parseCursor } from '../wire/cursor.js'
+import { Cursor } from './cursor.js'
 import { cursorFrame, frameOf, minimalFrameOf, resetFrame, select, type Entries, type Selection } from './frames.js'
 import type { Hub } from './hub.js'
-import { HistoryPage } from './replay.js'
-import { authorizersOf, type Part, type TopicSubscription } from './subscription.js'
-import type { Reader, Topic } from './topic.js'
-
-/** How often authorization is looked at where there is no heartbeat. */
-const DEFAULT_RECHECK_MS = 15_000
-
-const NONE: readonly never[] = []
+import { Permit } from './permit.js'
+import type { HistoryPage } from './replay.js'
+import { Snapshots, type SnapshotOwner } from './snapshots.js'
+import { passes, type TopicSubscription } from './subscription.js'
 
 /** Says the same as `sse.reset`, to clients that read the head of an answer. */
 const RESET_HEADER = 'sse-reset'
@@ -27,145 +21,75 @@ const RESET_HEADER = 'sse-reset'
 /** Node's clients refuse heads of more than 16 KiB, and names of topics can be long. */
 const MAX_HEADER_LENGTH = 1_024
 
-type Phase =
-  | 'starting' // the client's places are looked for
-  | 'snapshot' // the state of a topic is on its way; what comes later waits behind it
-  | 'open'
-  | 'closed'
-
-/** Where the stream stands in one topic. */
-class Cursor implements Reader {
-  readonly feed: Feed
-  readonly part: Part
-  readonly topic: Topic
-  position: Position | '' = ''
-  /** In the topic's window, or -1 where the position is looked for in history. */
-  place = -1
-  /** Whether the client knows of the position, so that it may stand in an id. */
-  told = false
-  reset: ResetReason | undefined
-
-  constructor (feed: Feed, part: Part, topic: Topic) {
-    this.feed = feed
-    this.part = part
-    this.topic = topic
-  }
-
-  flush (): void { this.feed.flush() }
-  take (page: Page, index: number): void { this.feed.take(this, page as HistoryPage, index) } // Replay makes no others
-  lose (reason: ResetReason): void { this.feed.lose(this, reason) }
-
-  /** Stands where the topic's window has its position, if it has. */
-  locate (place: number | undefined): boolean {
-    if (place === undefined) return false
-    this.place = place
-    this.position = this.topic.window.positionAt(place)
-    this.topic.replay.leave(this)
-    return true
-  }
-
-  toHead (): void {
-    this.locate(this.topic.window.next)
-  }
-}
-
-export class Feed implements Supply {
+export class Feed implements Supply, SnapshotOwner {
   readonly stream: SseStream
+  readonly permit: Permit
   readonly #hub: Hub
   readonly #subscription: TopicSubscription
   #cursors: readonly Cursor[] = []
-  #phase: Phase = 'starting'
   /** Cursors whose place is not known yet. */
   #sought = 0
+  /** Whether the client's places are found, so that events can follow. */
+  #isPlaced = false
   /** Whether the client brought no position. */
   #isNewcomer = false
   /** The last id that the client was told. */
-  #told = ''
-  #snapshots: readonly Cursor[] = NONE
-  #puller: Puller | undefined
-  #allowedAt = 0
-  #asking = false
+  #lastId = ''
+  /** While they run, what comes waits behind them. */
+  #snapshots: Snapshots | undefined
 
   constructor (hub: Hub, stream: SseStream, subscription: TopicSubscription) {
     this.#hub = hub
     this.stream = stream
     this.#subscription = subscription
+    this.permit = new Permit(hub, stream, subscription)
   }
 
   // ---- towards the stream
 
   start (): void {
-    if (this.#subscription.isGuarded) this.#ask(() => this.#enter())
-    else this.#enter()
+    this.#hub.began(this)
+    this.permit.ask(() => this.#enter())
   }
 
   pull (): void {
-    if (this.#phase === 'snapshot') this.#puller?.pull()
+    if (this.#snapshots !== undefined) this.#snapshots.pull()
     else this.flush()
   }
 
   yield (): void {
-    if (this.#phase === 'snapshot') this.#puller?.yield()
+    if (this.#snapshots !== undefined) this.#snapshots.yield()
     else this.#hub.due(this)
   }
 
   heartbeat (): string | undefined {
-    if (this.#phase !== 'open') return undefined
-    if (this.#mustAsk) this.#ask(() => this.flush())
+    if (!this.#isPlaced) return undefined
+    if (this.permit.isDue) this.recheck()
     const id = this.#id()
-    if (id === this.#told || this.#shares) return undefined
-    this.#told = id
+    if (id === this.#lastId || this.#shares || this.#snapshots !== undefined) return undefined
+    this.#lastId = id
     return cursorFrame(id)
   }
 
   release (): void {
-    this.#phase = 'closed'
-    this.#puller?.release()
+    this.#snapshots?.release()
     for (const cursor of this.#cursors) {
       cursor.topic.replay.leave(cursor)
       this.#hub.leave(cursor.topic, cursor)
     }
-    this.#hub.closed(this)
+    this.#hub.ended(this)
   }
 
   /** Until it is known who may have the topics, the answer can still be another. */
   get mayOpen (): boolean {
-    return this.#phase !== 'starting' || !this.#asking
+    return this.#isPlaced || !this.permit.isAsking
   }
 
-  // ---- who may
-
-  get #mustAsk (): boolean {
-    if (!this.#subscription.isGuarded || this.#asking) return false
-    const { heartbeat } = this.stream.options
-    return this.#hub.now - this.#allowedAt >= (heartbeat === false ? DEFAULT_RECHECK_MS : heartbeat)
-  }
-
-  #ask (then: () => void): void {
-    this.#asking = true
-    this.#isAllowed().then((allowed) => {
-      if (this.#phase === 'closed') return
-      this.#asking = false
-      this.#allowedAt = this.#hub.now
-      if (allowed) then()
-      else if (this.#phase === 'starting') this.stream.fail(new SSE_ERR_FORBIDDEN())
-      else this.stream.end('unauthorized')
-    }).catch((error: unknown) => this.stream.fail(error))
-  }
-
-  async #isAllowed (): Promise<boolean> {
-    for (const part of this.#subscription.parts) {
-      for (const authorize of authorizersOf(part)) {
-        const allowed: unknown = await authorize(this.#contextOf(part))
-        if (typeof allowed !== 'boolean') throw new SSE_ERR_INVALID_OPTION(`Expected \`authorize\` of \`${part.name}\` to return a boolean, got ${kindOf(allowed)}`)
-        if (!allowed) return false
-      }
-    }
-    return true
-  }
-
-  #contextOf ({ name, params }: Part): TopicContext {
-    return { request: this.stream.request, topic: name, params }
+  recheck (): void {
+    this.permit.ask(() => {
+      if (this.#snapshots !== undefined) this.#snapshots.goOn()
+      else this.flush()
+    })
   }
 
   matches ({ channel, params = {}, key }: DisconnectWhere): boolean {
@@ -188,16 +112,17 @@ export class Feed implements Supply {
   }
 
   #seek (): void {
-    if (this.#phase === 'closed') return
     const { lastEventId, options } = this.stream
     const { headers, originalUrl } = this.stream.request
     const claims = !options.minimal && claimsPosition(headers['last-event-id'], originalUrl)
     const given = claims ? lastEventId ?? '' : undefined // what cannot even be read is no position either
     const positions = given === undefined ? undefined : parseCursor(given)
+    const missing = this.#reasonFor(positions)
     this.#isNewcomer = given === undefined
     this.#sought = 1 // until all have been looked at
     for (const cursor of this.#cursors) {
-      if (given !== undefined) this.#seekPosition(cursor, positions?.get(epochOf(cursor.topic.window.last)), positions === undefined ? 'unknown' : 'epoch')
+      if (!this.stream.isOpen) return // it left meanwhile, or a hook ended it
+      if (given !== undefined) this.#seekPosition(cursor, positions?.get(epochOf(cursor.topic.window.last)), missing)
       else if (isPosition(cursor.part.from)) this.#seekPosition(cursor, cursor.part.from, 'unknown')
       else if (cursor.part.from === 'oldest') this.#seekInHistory(cursor, '')
       else cursor.toHead()
@@ -205,14 +130,16 @@ export class Feed implements Supply {
     this.#found()
   }
 
+  /** Why a topic has no position in what the client brought: where all that it has are of other topics here, this one is new to it. */
+  #reasonFor (positions: ReadonlyMap<string, Position> | undefined): ResetReason {
+    const epochs = this.#cursors.map(({ topic }) => epochOf(topic.window.last))
+    return positions === undefined || [...positions.keys()].every((epoch) => epochs.includes(epoch)) ? 'unknown' : 'epoch'
+  }
+
   #seekPosition (cursor: Cursor, position: Position | undefined, otherwise: ResetReason): void {
-    if (position === undefined || epochOf(position) !== epochOf(cursor.topic.window.last)) {
-      this.#hub.wasReset(this, cursor.topic, position === undefined ? otherwise : 'epoch')
-      cursor.reset = position === undefined ? otherwise : 'epoch'
-      cursor.toHead()
-    } else if (!cursor.locate(cursor.topic.resume(position))) {
-      this.#seekInHistory(cursor, position)
-    }
+    if (position === undefined) this.#miss(cursor, otherwise)
+    else if (epochOf(position) !== epochOf(cursor.topic.window.last)) this.#miss(cursor, 'epoch')
+    else if (!cursor.locate(cursor.topic.resume(position))) this.#seekInHistory(cursor, position)
   }
 
   #seekInHistory (cursor: Cursor, position: Position | ''): void {
@@ -222,17 +149,24 @@ export class Feed implements Supply {
   }
 
   #found (): void {
-    if (--this.#sought === 0) this.#open()
+    if (--this.#sought === 0 && this.stream.isOpen) this.#begin()
+  }
+
+  /** The client is to be told that it missed something, and stands at the head. */
+  #miss (cursor: Cursor, reason: ResetReason): void {
+    cursor.reset = reason
+    cursor.toHead()
+    this.#hub.wasReset(this, cursor.topic, reason)
   }
 
   /** From history: what follows the cursor's position begins at this index of the page. */
   take (cursor: Cursor, page: HistoryPage, index: number): void {
-    if (this.#phase === 'starting') {
+    if (!this.#isPlaced) {
       cursor.position = index < page.next ? page.at(index).prev : page.head
       this.#found()
     }
-    if (this.#phase !== 'open' || cursor.place !== -1) return
-    if (this.#mustAsk || this.#asking || !this.stream.ready()) {
+    if (!this.#isPlaced || this.#snapshots !== undefined || cursor.place !== -1) return
+    if (this.permit.isDue || this.permit.isAsking || !this.stream.ready()) {
       this.flush() // which asks who may, and waits for a page again
       return
     }
@@ -244,20 +178,18 @@ export class Feed implements Supply {
 
   /** Of history: nothing follows the cursor's position, or what follows is gone. */
   lose (cursor: Cursor, reason: ResetReason): void {
-    const { topic, part } = cursor
-    this.#hub.wasReset(this, topic, reason)
-    cursor.reset = reason
-    cursor.toHead()
-    if (this.#phase === 'starting') this.#found()
+    this.#miss(cursor, reason)
+    if (!this.stream.isOpen) return
+    if (!this.#isPlaced) this.#found()
     else if (this.stream.options.minimal) this.stream.fail(new SSE_ERR_EVENTS_LOST())
-    else if (part.channel.options.slow === 'close') this.stream.end('slow')
-    else this.#tellReset([cursor])
+    else if (cursor.part.channel.options.slow === 'close') this.stream.end('slow')
+    else this.#tell([cursor])
   }
 
   // ---- what it is told of that
 
-  #open (): void {
-    this.#phase = 'open'
+  #begin (): void {
+    this.#isPlaced = true
     const { minimal } = this.stream.options
     const resets = this.#cursors.filter(({ reset }) => reset !== undefined)
     if (minimal && resets.length > 0) {
@@ -265,11 +197,11 @@ export class Feed implements Supply {
       return
     }
     const fresh = this.#isNewcomer ? this.#cursors.filter(({ reset, part }) => reset === undefined && part.from === 'now' && part.channel.options.snapshot !== undefined) : []
-    for (const cursor of this.#cursors) cursor.told = cursor.reset === undefined && !fresh.includes(cursor)
+    for (const cursor of this.#cursors) cursor.isTold = cursor.reset === undefined && !fresh.includes(cursor)
     this.#setResetHeader(resets)
     let text = ''
-    if (!minimal && this.#cursors.some(({ told }) => told)) text = cursorFrame(this.#told = this.#id())
-    this.#tellReset(resets, text, fresh)
+    if (!minimal && this.#cursors.some(({ isTold }) => isTold)) text = cursorFrame(this.#lastId = this.#id())
+    this.#tell(resets, text, fresh)
   }
 
   #setResetHeader (resets: readonly Cursor[]): void {
@@ -279,65 +211,32 @@ export class Feed implements Supply {
   }
 
   /** A reset has an id only where no snapshot follows. A client that is cut off inside a snapshot asks for all of it again. */
-  #tellReset (resets: readonly Cursor[], before = '', fresh: readonly Cursor[] = []): void {
+  #tell (resets: readonly Cursor[], before = '', fresh: readonly Cursor[] = []): void {
     let text = before
     for (const cursor of resets) {
-      cursor.told = cursor.part.channel.options.snapshot === undefined
-      if (cursor.told) this.#told = this.#id()
-      text += resetFrame(cursor.topic.name, cursor.reset as ResetReason, cursor.told ? this.#told : undefined)
+      cursor.isTold = cursor.part.channel.options.snapshot === undefined
+      if (cursor.isTold) this.#lastId = this.#id()
+      text += resetFrame(cursor.topic.name, cursor.reset as ResetReason, cursor.isTold ? this.#lastId : undefined)
       cursor.reset = undefined
     }
-    this.#snapshots = [...this.#snapshots, ...fresh, ...resets.filter(({ told }) => !told)]
-    if (this.#snapshots.length === 0) this.#snapshots = NONE
-    const isRunning = this.#phase === 'snapshot'
-    if (this.#snapshots.length > 0) this.#phase = 'snapshot'
-    if (text !== '' || this.#phase === 'open') this.stream.accept(text, 0)
-    if (isRunning || this.isClosed) return
-    if (this.#snapshots.length > 0) this.#nextSnapshot()
+    const parts = [...fresh, ...resets.filter(({ isTold }) => !isTold)].map(({ part }) => part)
+    const started = parts.length > 0 && this.#snapshots === undefined ? this.#snapshots = new Snapshots(this.#hub, this, parts) : undefined
+    if (started === undefined) this.#snapshots?.add(parts)
+    if (text !== '' || this.#snapshots === undefined) this.stream.accept(text, 0)
+    if (started !== undefined) started.start()
     else this.flush()
   }
 
-  get isClosed (): boolean {
-    return this.#phase === 'closed'
-  }
-
-  #nextSnapshot (): void {
-    const cursor = this.#snapshots[0]
-    if (cursor === undefined) {
-      this.#phase = 'open'
-      this.#puller = undefined
-      for (const one of this.#cursors) one.told = true
-      this.stream.accept(this.stream.options.minimal ? '' : cursorFrame(this.#told = this.#id()), 0)
-      this.flush()
-      return
-    }
-    const { stream } = this
-    const { channel, filter } = cursor.part
-    const context = { ...this.#contextOf(cursor.part), events: channel.encoder.events as never, get signal () { return stream.signal } }
-    this.#puller = new Puller(this.#hub, {
-      get wants () { return stream.wants },
-      accept: (frame) => stream.accept(frame),
-      fail: (error) => stream.fail(error),
-      finish: () => {
-        this.#snapshots = this.#snapshots.slice(1)
-        this.#nextSnapshot()
-      }
-    }, {
-      source: () => channel.options.snapshot?.(context),
-      context: undefined,
-      encode: (item) => {
-        if (typeof item === 'object' && item !== null && 'id' in item && item.id !== undefined) throw new SSE_ERR_INVALID_EVENT(`Expected the events of a snapshot to have no \`id\`: where the client stands in \`${cursor.topic.name}\` is told behind them`)
-        const { event, data, text } = readItem(item)
-        if (filter !== undefined && !this.#passes(cursor.part, { event: event ?? 'message', data: data ?? text })) return undefined
-        return channel.encoder.encode(item, stream.options)
-      }
-    })
-    this.#puller.start()
+  snapshotsDone (): void {
+    this.#snapshots = undefined
+    for (const cursor of this.#cursors) cursor.isTold = true
+    this.stream.accept(this.stream.options.minimal ? '' : cursorFrame(this.#lastId = this.#id()), 0)
+    this.flush()
   }
 
   /** The id that says where the client stands in all topics of which it knows. */
   #id (): string {
-    return formatCursor(this.#cursors.filter(({ told }) => told).map(({ position }) => position))
+    return formatCursor(this.#cursors.filter(({ isTold }) => isTold).map(({ position }) => position))
   }
 
   // ---- what is written
@@ -348,23 +247,19 @@ export class Feed implements Supply {
   }
 
   flush (): void {
-    if (this.#phase !== 'open' || this.#asking) return
-    if (!this.stream.ready()) {
-      this.#dropIfSlow()
-      return
-    }
-    if (this.#mustAsk) {
-      this.#ask(() => this.flush())
-      return
-    }
-    for (const cursor of this.#cursors) {
-      if (this.isClosed) return
-      const { topic } = cursor
-      if (cursor.place < topic.window.first && !this.#relocate(cursor)) continue
-      if (cursor.place === topic.window.next) continue
-      do this.#sendWindow(cursor)
-      while (this.stream.ready() && cursor.place < topic.window.next)
+    if (!this.#isPlaced || this.#snapshots !== undefined || this.permit.isAsking) return
+    if (!this.stream.ready()) this.#dropIfSlow()
+    else if (this.permit.isDue) this.recheck()
+    else for (const cursor of this.#cursors) this.#flushCursor(cursor)
+  }
+
+  #flushCursor (cursor: Cursor): void {
+    const { window } = cursor.topic
+    const until = window.next // what a filter publishes comes in another turn
+    if (cursor.place < window.first && !this.#relocate(cursor)) return
+    while (cursor.place < until && cursor.place >= window.first) {
       if (!this.stream.ready()) return
+      this.#sendWindow(cursor)
     }
   }
 
@@ -383,68 +278,59 @@ export class Feed implements Supply {
     if (cursor.locate(topic.window.placeAfter(cursor.position as Position))) return true
     if (this.#isLeftBehind(cursor)) {
       this.stream.end('slow')
-      return false
+    } else if (this.stream.isOpen) {
+      cursor.place = -1
+      topic.replay.wait(cursor)
     }
-    cursor.place = -1
-    topic.replay.wait(cursor)
     return false
   }
 
   #sendWindow (cursor: Cursor): void {
-    const { topic } = cursor
-    if (this.#shares) {
-      const { chunk, events, next } = topic.join(cursor.place)
-      this.#write(chunk, events)
-      cursor.place = next
-      cursor.position = topic.window.positionAt(next)
-    } else {
-      const next = this.#sendOwn(cursor, topic.window, cursor.place)
-      if (next !== undefined) cursor.place = next
+    const { window } = cursor.topic
+    if (!this.#shares) {
+      this.#sendOwn(cursor, window, cursor.place)
+      return
     }
+    const { chunk, events, next, position } = cursor.topic.join(cursor.place)
+    this.#write(chunk, events)
+    cursor.place = next
+    cursor.position = position
   }
 
   #sendPage (cursor: Cursor, page: HistoryPage, index: number): void {
-    const { latest } = cursor.topic.options
-    if (this.#shares) {
-      const { chunk, events, next } = page.join(index, latest)
-      this.#write(chunk, events)
-      cursor.position = page.at(next - 1).id
-    } else {
+    if (!this.#shares) {
       this.#sendOwn(cursor, page, index)
+      cursor.place = -1 // of the page, it means nothing in the window
+      return
     }
+    const { chunk, events, position } = page.join(index, cursor.topic.options.latest)
+    this.#write(chunk, events)
+    cursor.position = position
   }
 
-  /** Frames that are this stream's alone: filtered, with a cursor of several topics, or data lines only. Returns the place behind them. */
-  #sendOwn (cursor: Cursor, entries: Entries, from: number): number | undefined {
+  /** Frames that are this stream's alone: filtered, with a cursor of several topics, or data lines only. */
+  #sendOwn (cursor: Cursor, entries: Entries, from: number): void {
     const { topic, part } = cursor
     const { minimal } = this.stream.options
-    let text = ''
     let selection: Selection
     try {
-      selection = select(entries, from, topic.options.latest, part.filter && ((entry) => this.#passes(part, topic.eventOf(entry))))
+      selection = select(entries, from, topic.options.latest, part.filter && ((entry) => passes(part, topic.eventOf(entry), this.stream.request)))
     } catch (error) {
       this.stream.fail(error)
-      return undefined
+      return
     }
-    const { places, next } = selection
-    for (const place of places) {
-      const entry = entries.at(place)
+    let text = ''
+    for (const entry of selection.chosen) {
       cursor.position = entry.id
-      text += minimal ? minimalFrameOf(entry) : frameOf(entry, this.#told = this.#id())
+      text += minimal ? minimalFrameOf(entry) : frameOf(entry, this.#lastId = this.#id())
     }
-    cursor.position = entries.at(next - 1).id
-    if (text !== '') this.#write(Buffer.from(text), places.length)
-    return next
+    cursor.place = selection.next
+    cursor.position = selection.position
+    if (text !== '') this.#write(Buffer.from(text), selection.chosen.length)
   }
 
   #write (chunk: Buffer, events: number): void {
     this.#hub.delivered(events)
     this.stream.write(chunk, events)
-  }
-
-  #passes (part: Part, event: { event: unknown, data: unknown }): boolean {
-    const passes: unknown = part.filter?.(event as never, this.stream.request) // typed by the channel's events
-    if (typeof passes !== 'boolean') throw new SSE_ERR_INVALID_OPTION(`Expected \`filter\` of \`${part.name}\` to return a boolean, got ${kindOf(passes)}`)
-    return passes
   }
 }

@@ -1,5 +1,5 @@
 // Entries as bytes for streams, and back as events for filters.
-import type { BrokerEntry } from '../../types/broker.js'
+import type { BrokerEntry, Position } from '../../types/broker.js'
 import type { ResetReason } from '../../types/channel.js'
 import { controlFrame } from '../wire/encode.js'
 
@@ -10,12 +10,16 @@ export const CHUNK_BYTES = 65_536
 export interface Join {
   readonly chunk: Buffer
   readonly events: number
-  /** The place, in a ring or a page, behind what is in it. */
+  /** The place, in a ring or a page, behind what is in it, and the position there. */
   readonly next: number
+  readonly position: Position
 }
 
 /** Where entries are taken from: a window, or a page of history. */
 export interface Entries {
+  /** The place of the oldest entry. */
+  readonly first: number
+  /** The place behind the newest one. */
   readonly next: number
   at (place: number): BrokerEntry
   sizeAt (place: number): number
@@ -40,37 +44,47 @@ export function resetFrame (channel: string, reason: ResetReason, id: string | u
   return controlFrame('reset', { channel, reason }, { id })
 }
 
-/** The places of the entries of one write, and the place behind all that it stands for. */
+/** The entries of one write, and where its reader stands behind it. */
 export interface Selection {
-  readonly places: readonly number[]
+  readonly chosen: readonly BrokerEntry[]
   readonly next: number
+  readonly position: Position
 }
 
 /**
+ * @param from a place that has an entry
  * @param latest whether only the newest of each key counts
  * @param passes a filter; what it hides is gone past
  */
 export function select (entries: Entries, from: number, latest: boolean, passes: (entry: BrokerEntry) => boolean = all): Selection {
-  const newest = latest ? newestByKey(entries, from, passes) : undefined
-  const places: number[] = []
+  // A filter may publish to the topic that it filters. What that adds comes in another write, and what it takes away
+  // from the end of the window is looked for elsewhere.
+  const end = entries.next
+  let position = entries.at(from).prev
+  const newest = latest ? newestByKey(entries, from, end, passes) : undefined
+  const chosen: BrokerEntry[] = []
   let bytes = 0
-  for (let place = from; place < entries.next; place++) {
+  let place = from
+  for (; place < end && place >= entries.first; place++) {
     const entry = entries.at(place)
-    if (newest === undefined ? !passes(entry) : newest.get(keyOf(entry)) !== place) continue
-    bytes += entries.sizeAt(place)
-    if (bytes > CHUNK_BYTES && places.length > 0) return { places, next: place }
-    places.push(place)
+    const size = entries.sizeAt(place)
+    if (newest === undefined ? passes(entry) : newest.get(keyOf(entry)) === entry) {
+      bytes += size
+      if (bytes > CHUNK_BYTES && chosen.length > 0) break
+      chosen.push(entry)
+    }
+    position = entry.id
   }
-  return { places, next: entries.next }
+  return { chosen, next: place, position }
 }
 
 const all = () => true
 
-function newestByKey (entries: Entries, from: number, passes: (entry: BrokerEntry) => boolean): Map<string, number> {
-  const newest = new Map<string, number>()
-  for (let place = from; place < entries.next; place++) {
+function newestByKey (entries: Entries, from: number, end: number, passes: (entry: BrokerEntry) => boolean): Map<string, BrokerEntry> {
+  const newest = new Map<string, BrokerEntry>()
+  for (let place = from; place < end && place >= entries.first; place++) {
     const entry = entries.at(place)
-    if (passes(entry)) newest.set(keyOf(entry), place)
+    if (passes(entry)) newest.set(keyOf(entry), entry)
   }
   return newest
 }
@@ -79,13 +93,10 @@ const keyOf = ({ key, id }: BrokerEntry) => key ?? id
 
 /** @param from a place that has an entry */
 export function join (entries: Entries, from: number, latest: boolean): Join {
-  const { places, next } = select(entries, from, latest)
+  const { chosen, next, position } = select(entries, from, latest)
   let text = ''
-  for (const place of places) {
-    const entry = entries.at(place)
-    text += frameOf(entry, entry.id)
-  }
-  return { chunk: Buffer.from(text), events: places.length, next }
+  for (const entry of chosen) text += frameOf(entry, entry.id)
+  return { chunk: Buffer.from(text), events: chosen.length, next, position }
 }
 
 /** What was published. Our own encoder wrote the frame, so there is but one form to read. */

@@ -6,7 +6,8 @@ import type { ChannelStats, DisconnectWhere, ResetReason } from '../../types/cha
 import type { Clock, Sleeper } from '../clock.js'
 import type { Turns } from '../stream/turns.js'
 import type { Feed } from './feed.js'
-import type { Part } from './subscription.js'
+import { LagHistogram } from './lag.js'
+import { subscribeTo, type Part, type TopicRef, type TopicSubscription } from './subscription.js'
 import { Topic, type Reader, type TopicHost } from './topic.js'
 
 /** Ten thousand writes hold the event loop for 100 ms. So readers are served for this long, and everything else runs in between. */
@@ -46,18 +47,25 @@ export class Hub implements BrokerSink, TopicHost {
   readonly clock: Clock
   readonly turns: Turns
   keptBytes = 0
-  readonly stats: ChannelStats = { topics: 0, subscribers: 0, published: 0, delivered: 0, writes: 0, resets: { unknown: 0, epoch: 0, ahead: 0, lost: 0 }, reads: 0, repairs: 0 }
+  windowBytes = 0
+  readonly stats: Omit<ChannelStats, 'lag'> = { topics: 0, subscribers: 0, published: 0, delivered: 0, writes: 0, resets: { unknown: 0, epoch: 0, ahead: 0, lost: 0 }, reads: 0, repairs: 0 }
   readonly #host: HubHost
+  readonly #lag = new LagHistogram()
   readonly #topics = new Map<string, Topic>()
+  /** From the first question whether they may to their end. */
+  readonly #feeds = new Set<Feed>()
   /** Topics with something new, in the order in which they are served. */
   readonly #changed = new Set<Topic>()
   /** Streams that go on after they were blocked. */
   #due = new Set<Feed>()
   /** Who is served, from where it was left off. */
   #serving: Iterator<Reader | Feed> | undefined
+  /** When the oldest of what these are served came. */
+  #servingSince: number | undefined
   readonly #remembering = new Set<Topic>()
   readonly #retries = new Set<Retry>()
   #queued = false
+  #closed = false
 
   constructor (host: HubHost, broker: Broker) {
     this.#host = host
@@ -79,6 +87,7 @@ export class Hub implements BrokerSink, TopicHost {
   }
 
   async close (): Promise<void> {
+    this.#closed = true
     for (const retry of this.#retries) this.clock.cancel(retry)
     this.#retries.clear()
     await this.broker.close()
@@ -97,9 +106,7 @@ export class Hub implements BrokerSink, TopicHost {
 
   command (text: string): void {
     const where = JSON.parse(text) as DisconnectWhere // written by `disconnect` of some node
-    for (const topic of [...this.#topics.values()]) {
-      for (const { feed } of [...topic.readers]) if (feed.matches(where)) feed.stream.end('disconnected')
-    }
+    for (const feed of [...this.#feeds]) if (feed.matches(where)) feed.stream.end('disconnected')
   }
 
   async disconnect (where: DisconnectWhere): Promise<void> {
@@ -111,6 +118,7 @@ export class Hub implements BrokerSink, TopicHost {
   }
 
   retry (attempt: number, callback: () => void): void {
+    if (this.#closed) return
     const retry = new Retry(() => {
       this.#retries.delete(retry)
       callback()
@@ -120,6 +128,12 @@ export class Hub implements BrokerSink, TopicHost {
   }
 
   // ---- topics and who reads them
+
+  /** What all streams share that want a topic and nothing else. */
+  plainOf (ref: TopicRef): TopicSubscription {
+    const topic = this.#topics.get(ref.name)
+    return topic === undefined ? subscribeTo(ref) : (topic.plain ??= subscribeTo(ref))
+  }
 
   topicOf (part: Part): Topic {
     let topic = this.#topics.get(part.name)
@@ -137,16 +151,30 @@ export class Hub implements BrokerSink, TopicHost {
     topic.readers.delete(reader)
     this.stats.subscribers--
     if (topic.readers.size > 0) return
-    topic.replay.close()
+    topic.close()
     this.#topics.delete(topic.name)
     this.#changed.delete(topic)
-    this.broker.detach(topic.name).catch((error: unknown) => this.failed(error, topic.name))
+    void this.#detach(topic.name)
   }
 
-  closed (feed: Feed): void {
+  async #detach (name: string): Promise<void> {
+    try {
+      await this.broker.detach(name)
+    } catch (error) {
+      this.failed(error, name)
+    }
+  }
+
+  began (feed: Feed): void {
+    this.#feeds.add(feed)
+  }
+
+  ended (feed: Feed): void {
+    this.#feeds.delete(feed)
     this.#due.delete(feed)
   }
 
+  /** Counts it, and tells the user's hooks, which may end any stream. */
   wasReset ({ stream }: Feed, topic: Topic, reason: ResetReason): void {
     this.stats.resets[reason]++
     this.#host.reset(stream.request, topic.name, reason)
@@ -158,13 +186,16 @@ export class Hub implements BrokerSink, TopicHost {
   }
 
   currentStats (): ChannelStats {
-    return { ...this.stats, topics: this.#topics.size, resets: { ...this.stats.resets } }
+    return { ...this.stats, topics: this.#topics.size, resets: { ...this.stats.resets }, lag: this.#lag.stats }
   }
 
   // ---- once a turn
 
   changed (topic: Topic): void {
-    this.#changed.add(topic)
+    if (!this.#changed.has(topic)) {
+      this.#changed.add(topic)
+      topic.changedAt = this.now
+    }
     this.#queue()
   }
 
@@ -203,11 +234,13 @@ export class Hub implements BrokerSink, TopicHost {
         next.value.flush()
         if (++served % READERS_BETWEEN_LOOKS === 0 && this.now > until) return false
       }
+      if (this.#servingSince !== undefined) this.#lag.add(this.now - this.#servingSince)
     }
     return true
   }
 
   #next (): Iterator<Reader | Feed> | undefined {
+    this.#servingSince = undefined
     if (this.#due.size > 0) {
       const due = this.#due
       this.#due = new Set()
@@ -216,6 +249,7 @@ export class Hub implements BrokerSink, TopicHost {
     const [topic] = this.#changed
     if (topic === undefined) return undefined
     this.#changed.delete(topic)
+    this.#servingSince = topic.changedAt
     return topic.readers.values()
   }
 }

@@ -71,6 +71,8 @@ class MemoryBroker implements Broker {
 
   /** The least recently used first. */
   readonly #topics = new Map<string, MemoryTopic>()
+  /** Those that have history, the least recently published to first. */
+  readonly #kept = new Set<MemoryTopic>()
   readonly #dedupes = new Map<string, { position: Position, until: number }>()
   #sink: BrokerSink | undefined
   #bytes = 0
@@ -141,6 +143,7 @@ class MemoryBroker implements Broker {
     this.#sink = undefined
     for (const topic of this.#topics.values()) this.#clock.cancel(topic)
     this.#topics.clear()
+    this.#kept.clear()
     this.#dedupes.clear()
   }
 
@@ -150,7 +153,7 @@ class MemoryBroker implements Broker {
     if (history === undefined) return Infinity
     this.#changeHistory(history, () => history.expire(now))
     if (history.size > 0) return history.expiresAt + 1
-    topic.history = undefined
+    this.#forget(topic)
     return Infinity
   }
 
@@ -159,7 +162,9 @@ class MemoryBroker implements Broker {
     const history = (topic.history ??= new Ring(retention, entry.prev))
     this.#changeHistory(history, () => history.append(entry, now))
     if (topic.heapIndex === -1) this.#clock.wake(topic, history.expiresAt + 1)
-    for (const oldest of this.#topics.values()) {
+    this.#kept.delete(topic)
+    this.#kept.add(topic)
+    for (const oldest of this.#kept) {
       if (this.#bytes <= this.#maxBytes) break
       this.#forget(oldest)
     }
@@ -174,6 +179,7 @@ class MemoryBroker implements Broker {
   #forget (topic: MemoryTopic): void {
     this.#bytes -= topic.history?.bytes ?? 0
     topic.history = undefined
+    this.#kept.delete(topic)
     this.#clock.cancel(topic)
   }
 

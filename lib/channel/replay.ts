@@ -45,6 +45,8 @@ export class HistoryPage implements Page, Entries {
     this.#indexes = new Map(entries.map(({ prev }, index) => [prev, index]))
   }
 
+  readonly first = 0
+
   get next (): number {
     return this.entries.length
   }
@@ -93,10 +95,14 @@ export class Replay implements Sleeper {
   heapIndex = -1
   readonly #host: TopicHost
   readonly #topic: Topic
-  readonly #waiting = new Set<Reader>()
+  /** Who waits for a page, since which read. */
+  readonly #waiting = new Map<Reader, number>()
   readonly #pages: HistoryPage[] = []
   #running = false
+  #closed = false
   #reads = 0
+  /** Reads in a row that failed. */
+  #failures = 0
   /** Where the next page of the scan begins; undefined when it has come to the end. */
   #scan: Position | '' | undefined = ''
 
@@ -106,8 +112,8 @@ export class Replay implements Sleeper {
   }
 
   wait (reader: Reader): void {
-    this.#waiting.add(reader)
-    if (this.#running) return
+    this.#waiting.set(reader, this.#reads)
+    if (this.#running || this.#closed) return
     this.#running = true
     setImmediate(this.#step)
   }
@@ -117,8 +123,8 @@ export class Replay implements Sleeper {
   }
 
   // In a turn of its own, so that all who come in one turn are served by one page.
-  #step = (attempt = 0): void => {
-    const after = this.#furthestBack()
+  #step = (): void => {
+    const after = this.#closed ? undefined : this.#furthestBack()
     if (after === undefined) {
       this.#running = false
       if (this.#pages.length > 0) this.#host.clock.wake(this, this.#host.now + KEPT_MS)
@@ -127,21 +133,31 @@ export class Replay implements Sleeper {
     const kept = this.#pages.find((page) => page.indexAfter(after) !== undefined)
     if (kept !== undefined) {
       // It has grown old, so it knows what follows a position, but not that nothing does.
-      for (const reader of [...this.#waiting]) this.#give(reader, kept)
+      for (const reader of [...this.#waiting.keys()]) if (this.#waiting.has(reader)) this.#give(reader, kept)
       setImmediate(this.#step)
       return
     }
-    const scan = ++this.#reads > READS_BEFORE_SCAN ? this.#scan : undefined
+    void this.#read(after)
+  }
+
+  async #read (after: Position | ''): Promise<void> {
+    const read = ++this.#reads
+    const scan = this.#reads > READS_BEFORE_SCAN ? this.#scan : undefined
     const from = scan ?? after
     this.#host.stats.reads++
-    this.#host.broker.read(this.#topic.name, from, { entries: PAGE_ENTRIES, bytes: CHUNK_BYTES }).then((given) => {
-      const page = new HistoryPage(given, from)
-      if (scan !== undefined) this.#scan = page.isLast || this.#pages.length === KEPT_PAGES ? undefined : page.end
-      this.#serve(page)
-    }, (error: unknown) => {
+    let page: HistoryPage
+    try {
+      page = new HistoryPage(await this.#host.broker.read(this.#topic.name, from, { entries: PAGE_ENTRIES, bytes: CHUNK_BYTES }), from)
+    } catch (error) {
+      if (this.#closed) return
       this.#host.failed(error, this.#topic.name)
-      this.#host.retry(attempt, () => this.#step(attempt + 1))
-    })
+      this.#host.retry(this.#failures++, this.#step)
+      return
+    }
+    if (this.#closed) return
+    this.#failures = 0
+    if (scan !== undefined) this.#scan = page.isLast || this.#pages.length === KEPT_PAGES ? undefined : page.end
+    this.#serve(page, read)
   }
 
   #drop (): void {
@@ -150,32 +166,37 @@ export class Replay implements Sleeper {
 
   /** Nobody has asked for a while. */
   wake (): number {
-    this.close()
-    return Infinity
-  }
-
-  close (): void {
-    this.#host.clock.cancel(this)
     while (this.#pages.length > 0) this.#drop()
     this.#reads = 0
     this.#scan = ''
+    return Infinity
+  }
+
+  /** For good: an answer that is still on its way is let go of. */
+  close (): void {
+    this.#closed = true
+    this.#host.clock.cancel(this)
+    this.wake()
   }
 
   #furthestBack (): Position | '' | undefined {
     let furthest: Position | '' | undefined
-    for (const { position } of this.#waiting) {
+    for (const { position } of this.#waiting.keys()) {
       if (furthest === undefined || comparePositions(position, furthest) < 0) furthest = position
     }
     return furthest
   }
 
-  #serve (page: HistoryPage): void {
+  #serve (page: HistoryPage, read: number): void {
     if (page.entries.length > 0) {
       this.#pages.push(page)
       this.#host.keptBytes += page.bytes
       while (this.#pages.length > KEPT_PAGES || (this.#host.keptBytes > KEPT_BYTES && this.#pages.length > 0)) this.#drop()
     }
-    for (const reader of [...this.#waiting]) this.#decide(reader, page)
+    for (const [reader, since] of [...this.#waiting]) {
+      // A hook that is told of one may end others.
+      if (this.#waiting.has(reader) && !this.#give(reader, page) && since < read) this.#decide(reader, page)
+    }
     setImmediate(this.#step)
   }
 
@@ -187,9 +208,12 @@ export class Replay implements Sleeper {
     return true
   }
 
-  /** Rules in the order of the design: other epoch, at the head, in the chain, beyond the head, else lost. */
+  /**
+   * Rules in the order of the design: in the chain, which was looked at before; at the head; other epoch; beyond the head;
+   * else lost. For those who waited when the page was asked for: of later ones it says nothing, since what they have
+   * may be newer than it is.
+   */
   #decide (reader: Reader, page: HistoryPage): void {
-    if (this.#give(reader, page)) return
     const { position } = reader
     const isAtHead = position === '' || position === page.head
     if (!isAtHead && !page.rulesOut(position)) return // it stands elsewhere

@@ -82,6 +82,12 @@ export class Ring {
     return (this.#times[(this.#next - 1) & (this.#entries.length - 1)] as number) + this.#bounds.ttl
   }
 
+  /** Lets go of so many bytes at least, though never of the newest entry. */
+  shrinkBy (bytes: number): void {
+    const until = this.#bytes - bytes
+    while (this.#bytes > until && this.size > 1) this.#evict()
+  }
+
   /** Lets go of all. What is appended next follows `head`. No place that was valid before is. */
   restart (head: Position): void {
     while (this.size > 0) this.#evict()

@@ -1,4 +1,5 @@
 // What `subscribe()` returns: topics, and on what terms a stream has them.
+import type { FastifyRequest } from 'fastify'
 import type { SubscribeOptions, Subscription, TopicContext } from '../../types/channel.js'
 import { describe, kindOf } from '../describe.js'
 import { SSE_ERR_INVALID_OPTION, SSE_ERR_INVALID_SOURCE } from '../errors.js'
@@ -68,6 +69,18 @@ export function mergeSubscriptions (given: unknown, partsOf: (one: unknown) => r
     if (parts === undefined) throw new SSE_ERR_INVALID_SOURCE(`Expected topics or subscriptions in the array, got ${kindOf(one)}`)
     return parts
   }))
+}
+
+export function contextOf ({ name, params }: Part, request: FastifyRequest): TopicContext {
+  return { request, topic: name, params }
+}
+
+/** Whether its filter lets an event through. @throws SSE_ERR_INVALID_OPTION, and what the filter throws */
+export function passes ({ name, filter }: Part, event: { event: unknown, data: unknown }, request: FastifyRequest): boolean {
+  if (filter === undefined) return true
+  const answer: unknown = filter(event as never, request) // typed by the channel's events
+  if (typeof answer !== 'boolean') throw new SSE_ERR_INVALID_OPTION(`Expected \`filter\` of \`${name}\` to return a boolean, got ${kindOf(answer)}`)
+  return answer
 }
 
 /** All who must agree that a request has a topic. */

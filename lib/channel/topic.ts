@@ -1,22 +1,28 @@
 // One topic on this node: the window of its newest entries, in one unbroken chain, and the cursors that read it.
 import type { Broker, BrokerEntry, Page, Position, Retention } from '../../types/broker.js'
 import type { ChannelStats, ResetReason } from '../../types/channel.js'
-import type { Clock } from '../clock.js'
+import type { Clock, Sleeper } from '../clock.js'
+import { comparePositions, epochOf } from '../wire/cursor.js'
 import { eventOf, join, type Join } from './frames.js'
-import type { Feed } from './feed.js'
 import { Replay } from './replay.js'
 import { Ring } from './ring.js'
+import type { TopicSubscription } from './subscription.js'
 
 /** Entries and bytes of a window at most: enough for a reader that blocks for a moment, so that it needs no history. */
 const WINDOW_ENTRIES = 1_024
 const WINDOW_BYTES = 1_048_576
+
+/** Age of what is in a window where no history says how old it may be: twice as long as a reader may block. */
+const WINDOW_MS = 60_000
+
+/** Bytes of all windows of a node. Beyond it, a topic that gets an entry lets go of its oldest. */
+export const WINDOWS_BYTES = 268_435_456
 
 /** Joins of one turn that are remembered. Nearly all readers stand at one or two places. */
 const MAX_JOINS = 8
 
 /** One stream's stand in a topic. */
 export interface Reader {
-  readonly feed: Feed
   readonly position: Position | ''
   /** Something may be behind its position. */
   flush (): void
@@ -29,16 +35,18 @@ export interface Reader {
 /** What all topics of a node share. */
 export interface TopicHost {
   readonly broker: Broker
-  readonly stats: ChannelStats
+  readonly stats: Omit<ChannelStats, 'lag'>
   readonly now: number
   readonly clock: Clock
   /** Of pages that replays keep. */
   keptBytes: number
+  /** Of the frames in all windows. */
+  windowBytes: number
   /** Its readers have something to write. */
   changed (topic: Topic): void
   /** Calls `forget` when the turn is over. */
   remembers (topic: Topic): void
-  /** Calls back in a while, unless the node closes before. */
+  /** Calls back in a while, unless the hub closes before. */
   retry (attempt: number, callback: () => void): void
   /** The broker failed; it is logged. */
   failed (error: unknown, topic: string): void
@@ -51,19 +59,28 @@ export interface TopicOptions {
   isText (event: string): boolean
 }
 
-export class Topic {
+export class Topic implements Sleeper {
+  wakeAt = 0
+  heapIndex = -1
   readonly name: string
   readonly options: TopicOptions
   readonly readers = new Set<Reader>()
   readonly replay: Replay
   /** Until the sink is told of all that comes. */
   attaching: Promise<void> | undefined
-  window: Ring
+  /** When the first of what its readers have not been served came. */
+  changedAt = 0
+  /** Of those who want all of its events and nothing else: one for all of their streams. */
+  plain: TopicSubscription | undefined
+  readonly window: Ring
   readonly #host: TopicHost
   readonly #joins = new Map<number, Join>()
   readonly #events = new Map<BrokerEntry, { event: string, data: unknown }>()
   #started = false
+  #closed = false
   #repairing = false
+  /** Whether something may have been lost before it was known where the topic stands. */
+  #suspected = false
   /** An entry that did not follow the last one, since the last read was sent. */
   #missing: Position | undefined
 
@@ -72,21 +89,31 @@ export class Topic {
     this.name = name
     this.options = options
     const { max, bytes, ttl } = options.retention
-    this.window = new Ring({ max: WINDOW_ENTRIES, bytes: Math.min(max === 0 ? WINDOW_BYTES : bytes, WINDOW_BYTES), ttl: max === 0 ? Infinity : ttl }, '')
+    this.window = new Ring({ max: WINDOW_ENTRIES, bytes: Math.min(max === 0 ? WINDOW_BYTES : bytes, WINDOW_BYTES), ttl: max === 0 ? WINDOW_MS : ttl }, '')
     this.replay = new Replay(host, this)
     this.attaching = this.#attach()
   }
 
   async #attach (): Promise<void> {
     const head = await this.#host.broker.attach(this.name)
+    if (this.#closed) return
     if (!this.#started) this.#startAt(head)
     else if (this.window.placeAfter(head) === undefined) this.repair() // entries came before the answer
+    if (this.#suspected) this.repair()
     this.attaching = undefined
+  }
+
+  /** For good: nobody has the topic any more. The broker keeps its history. */
+  close (): void {
+    this.#closed = true
+    this.replay.close()
+    this.#host.clock.cancel(this)
+    this.#host.windowBytes -= this.window.bytes
   }
 
   #startAt (head: Position): void {
     this.#started = true
-    this.window.restart(head)
+    this.#restart(head)
   }
 
   /** An entry from the broker. */
@@ -101,14 +128,34 @@ export class Topic {
   }
 
   #append (entry: BrokerEntry): void {
-    this.window.append(entry, this.#host.now)
+    const { now, clock } = this.#host
+    this.#changeWindow(() => this.window.append(entry, now))
+    if (this.#host.windowBytes > WINDOWS_BYTES) this.#changeWindow(() => this.window.shrinkBy(this.#host.windowBytes - WINDOWS_BYTES))
+    if (this.heapIndex === -1) clock.wake(this, this.window.expiresAt + 1)
     this.#joins.clear()
     this.#host.changed(this)
   }
 
+  #restart (head: Position): void {
+    this.#changeWindow(() => this.window.restart(head))
+    this.#joins.clear()
+  }
+
+  #changeWindow (change: () => void): void {
+    const before = this.window.bytes
+    change()
+    if (!this.#closed) this.#host.windowBytes += this.window.bytes - before
+  }
+
+  /** What is in the window has grown old, or a part of it. */
+  wake (now: number): number {
+    this.#changeWindow(() => this.window.expire(now))
+    return this.window.size === 0 ? Infinity : this.window.expiresAt + 1
+  }
+
   /** Where a client that comes goes on. Undefined where its position is not in the window, or further back than history reaches. */
   resume (position: Position): number | undefined {
-    this.window.expire(this.#host.now)
+    this.#changeWindow(() => this.window.expire(this.#host.now))
     const place = this.window.placeAfter(position)
     return place !== undefined && this.window.next - place <= this.options.retention.max ? place : undefined
   }
@@ -143,7 +190,8 @@ export class Topic {
 
   /** Reads what may have been lost on the way. One read at a time, whatever calls meanwhile. */
   repair (): void {
-    if (this.#repairing || !this.#started) return
+    this.#suspected = !this.#started
+    if (this.#repairing || !this.#started || this.#closed) return
     this.#repairing = true
     void this.#repair(0)
   }
@@ -152,18 +200,28 @@ export class Topic {
     try {
       for (let done = false; !done;) {
         this.#missing = undefined
-        const asked = this.window.last
+        const { last: asked, next: place } = this.window
         this.#host.stats.repairs++
         const page = await this.#host.broker.read(this.name, asked, { entries: WINDOW_ENTRIES, bytes: WINDOW_BYTES })
+        if (this.#closed) return
         // Where live entries followed the last one meanwhile, the page tells of what is known by now.
         if (this.window.last === asked) this.#mend(page)
-        done = this.window.placeAfter(page.head) !== undefined && (this.#missing === undefined || this.window.placeAfter(this.#missing) !== undefined)
+        const missing = this.#missing as Position | undefined // may have been set while the answer was awaited
+        done = this.#hasReached(page.head, place) && (missing === undefined || this.#hasReached(missing, place))
       }
       this.#repairing = false
     } catch (error) {
+      if (this.#closed) return
       this.#host.failed(error, this.name)
-      if (this.readers.size > 0) this.#host.retry(attempt, () => { void this.#repair(attempt + 1) })
+      this.#host.retry(attempt, () => { void this.#repair(attempt + 1) })
     }
+  }
+
+  /** Whether the window holds a position, or has held it and rolled on by more than all that it had at `place`. */
+  #hasReached (position: Position, place: number): boolean {
+    if (this.window.placeAfter(position) !== undefined) return true
+    const oldest = this.window.positionAt(this.window.first)
+    return this.window.first > place && epochOf(position) === epochOf(oldest) && comparePositions(position, oldest) < 0
   }
 
   /**
@@ -172,12 +230,11 @@ export class Topic {
    */
   #mend ({ head, entries }: Page): void {
     for (const entry of entries) {
-      if (entry.prev !== this.window.last) this.window.restart(entry.prev)
+      if (entry.prev !== this.window.last) this.#restart(entry.prev)
       this.#append(entry)
     }
     if (entries.length === 0 && head !== this.window.last) {
-      this.window.restart(head)
-      this.#joins.clear()
+      this.#restart(head)
       this.#host.changed(this)
     }
   }

@@ -1,7 +1,8 @@
 // Answers to those who get no stream.
 import { Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
-import { SSE_ERR_CLOSING, SSE_ERR_TOO_MANY_CONNECTIONS } from '../errors.js'
+import type { CloseReason } from '../../types/stream.js'
+import { SSE_ERR_CLOSING, SSE_ERR_ENDED, SSE_ERR_TOO_MANY_CONNECTIONS } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
 import { reconnectDelay, retryWithin } from '../stream/farewell.js'
 import { controlFrame, prelude } from '../wire/encode.js'
@@ -41,7 +42,7 @@ export function answerEnded (reply: FastifyReply): void {
  * Come back later. An EventSource stops for good at any status but 200, so it gets 200, a delay, and the end;
  * others get 503 with `Retry-After`.
  */
-export function turnAway (reply: FastifyReply, options: ResolvedOptions, reason: 'maxConnections' | 'shutdown'): void {
+export function turnAway (reply: FastifyReply, options: ResolvedOptions, reason: CloseReason | 'maxConnections'): void {
   const retry = reason === 'shutdown' ? retryWithin(options.shutdown.spread) : reconnectDelay(options)
   // A kept-alive connection that falls idle after server.close() began would hold it for the keepAliveTimeout,
   // 72 s by default. HTTP/2 has no such header and no such wait.
@@ -51,6 +52,6 @@ export function turnAway (reply: FastifyReply, options: ResolvedOptions, reason:
     reply.code(200).send(prelude(retry) + controlFrame('bye', { reason }))
   } else {
     reply.header('retry-after', Math.ceil(retry / 1000))
-    reply.send(reason === 'shutdown' ? new SSE_ERR_CLOSING() : new SSE_ERR_TOO_MANY_CONNECTIONS())
+    reply.send(reason === 'shutdown' ? new SSE_ERR_CLOSING() : reason === 'maxConnections' ? new SSE_ERR_TOO_MANY_CONNECTIONS() : new SSE_ERR_ENDED())
   }
 }

@@ -3,7 +3,7 @@ import type { Http2ServerResponse } from 'node:http2'
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import type { SsePluginOptions } from '../../types/options.js'
 import type { SseStats } from '../../types/metrics.js'
-import type { SseClosed } from '../../types/stream.js'
+import type { CloseReason, SseClosed } from '../../types/stream.js'
 import type { ResetReason } from '../../types/channel.js'
 import { Hub, type HubHost } from '../channel/hub.js'
 import { memoryBroker } from '../channel/memory-broker.js'
@@ -87,8 +87,12 @@ export class Host implements StreamHost, HubHost {
     })
   }
 
-  turnAway (reply: FastifyReply, options: ResolvedOptions, reason: 'maxConnections' | 'shutdown'): void {
+  refuse (reply: FastifyReply, options: ResolvedOptions, reason: 'maxConnections' | 'shutdown'): void {
     this.#meter.refuse(reply.request as FastifyRequest, reason) // the generic one
+    turnAway(reply, options, reason)
+  }
+
+  turnAway (reply: FastifyReply, options: ResolvedOptions, reason: CloseReason): void {
     release(reply)
     turnAway(reply, options, reason)
   }

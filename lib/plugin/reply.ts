@@ -51,7 +51,7 @@ function start (host: Host, reply: FastifyReply, source: unknown, given: SseOpti
   if (source instanceof TopicSubscription) checkEvents(source, encoder)
   const leave = host.closing ? undefined : route.gateOf(options).admit(options, request)
   if (leave === undefined) {
-    host.turnAway(reply, options, host.closing ? 'shutdown' : 'maxConnections')
+    host.refuse(reply, options, host.closing ? 'shutdown' : 'maxConnections')
     return false
   }
 

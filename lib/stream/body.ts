@@ -6,6 +6,8 @@ import { shedWatch } from './shed.js'
 
 export interface BodyOwner {
   isResponse (destination: unknown): boolean
+  /** Whether somebody has taken the response from Fastify, and does what they do with it. */
+  readonly isHijacked: boolean
   /** From now on the owner writes to the response. @param endsResponse false where somebody else does that, at the body's 'end' */
   flowDirectly (endsResponse: boolean): void
   /** More is wanted. */
@@ -26,7 +28,9 @@ export class Body extends Readable {
   override pipe<Destination extends NodeJS.WritableStream> (destination: Destination, options?: { end?: boolean }): Destination {
     if (!this.#owner.isResponse(destination) || this.readableFlowing !== null) return super.pipe(destination, options)
     const endsResponse = options?.end !== false
-    if (endsResponse) { // where it does not, there are trailers, which Fastify sends at the 'end' that it listens for
+    // Where it does not, there are trailers, which Fastify sends at the 'end' that it listens for. And where it is not
+    // Fastify that pipes, the listeners may be somebody's own.
+    if (endsResponse && !this.#owner.isHijacked) {
       shedWatch(this)
       shedWatch(destination)
     }

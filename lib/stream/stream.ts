@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { CloseReason, SseClosed, SseContext } from '../../types/stream.js'
 import type { Clock, Sleeper } from '../clock.js'
-import { SSE_ERR_ALREADY_SENT, SSE_ERR_SOURCE_FAILED } from '../errors.js'
+import { SSE_ERR_ALREADY_SENT, SSE_ERR_FORBIDDEN, SSE_ERR_SOURCE_FAILED } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
 import { HEARTBEAT, prelude } from '../wire/encode.js'
 import { errorFrame, farewell, genericErrorFrame, spreadRetry } from './farewell.js'
@@ -32,8 +32,8 @@ export interface StreamHost {
   setHeaders (reply: FastifyReply): void
   /** The answer where the first event failed. */
   fail (reply: FastifyReply, error: Error): void
-  /** The answer to a newcomer, for a stream that never opened. */
-  turnAway (reply: FastifyReply, options: ResolvedOptions, reason: 'shutdown'): void
+  /** The answer where the stream was ended before it opened, through no fault of its source's. */
+  turnAway (reply: FastifyReply, options: ResolvedOptions, reason: CloseReason): void
 }
 
 type Phase =
@@ -182,6 +182,7 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
   }
 
   accept (frame: string, events = 1): boolean {
+    if (this.#reason !== undefined) return true
     this.#gathered += events
     this.#buffer += frame
     if (this.#phase === 'opening') this.#commit()
@@ -250,6 +251,11 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
   // Only the response itself is known to take writes as this stream makes them.
   isResponse (destination: unknown): boolean {
     return destination === this.reply.raw
+  }
+
+  // To Fastify a reply is sent when it was hijacked, or when its response has ended, which is not where one is piped.
+  get isHijacked (): boolean {
+    return this.reply.sent
   }
 
   flowDirectly (endsResponse: boolean): void {
@@ -445,7 +451,8 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
       reply.log.error({ err: error }, 'event stream failed')
       return
     }
-    if (reason === 'shutdown') this.#host.turnAway(reply, this.options, 'shutdown')
+    if (reason === 'unauthorized') this.#host.fail(reply, new SSE_ERR_FORBIDDEN())
+    else if (reason !== 'error') this.#host.turnAway(reply, this.options, reason)
     else this.#host.fail(reply, error instanceof Error ? error : new SSE_ERR_SOURCE_FAILED('The source threw what is not an Error', { cause: error }))
   }
 }

@@ -23,7 +23,7 @@ const CONTROL = /[\x00-\x1f\x7f-\x9f]/
  * outside: any page can send any value to any origin by a redirect.
  *
  * @param header as Node gives it, which reads the bytes as latin1; clients send UTF-8
- * @param url where there is no header, the query's `lastEventId` counts: EventSource polyfills send it
+ * @param url where there is no header, the query's `lastEventId` or `last_event_id` counts: EventSource polyfills send one or the other
  */
 export function readLastEventId (header: string | string[] | undefined, url: string): string | undefined {
   const claimed = claimedPosition(header, url)
@@ -51,8 +51,9 @@ function fromLatin1 (header: string): string {
 
 function fromQuery (url: string): string | undefined {
   const start = url.indexOf('?')
-  if (start === -1 || !url.includes('lastEventId=', start)) return undefined
-  return new URLSearchParams(url.slice(start + 1)).get('lastEventId') ?? undefined
+  if (start === -1 || !/last(?:EventId|_event_id)=/.test(url)) return undefined
+  const query = new URLSearchParams(url.slice(start + 1))
+  return query.get('lastEventId') ?? query.get('last_event_id') ?? undefined
 }
 
 /** Whether the client takes `text/event-stream` by name, as every EventSource does. `*\/*` does not count. */
