@@ -1,6 +1,11 @@
 // Users' callbacks run inside the stream; their failures must not become the stream's.
 import type { FastifyRequest } from 'fastify'
 
+/** Where a promise is no answer: its rejection, which nobody would catch, must not end the process. */
+export function disown (answer: unknown): void {
+  if (answer instanceof Promise) answer.catch(() => {})
+}
+
 /** Calls it, and logs what it throws or rejects with. */
 export function guard (request: FastifyRequest, callback: () => unknown): void {
   const log = (err: unknown) => request.log.error({ err }, 'a callback of the event stream failed')

@@ -1,5 +1,6 @@
 // The memory broker does what every broker must, keeps within its bounds, and the suite that says so can fail.
 import assert, { AssertionError } from 'node:assert'
+import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { memoryBroker, type Broker, type BrokerEntry, type BrokerSink } from '../lib/index.js'
 import { brokerContract } from '../lib/testing/index.js'
@@ -99,6 +100,8 @@ t.test('the contract finds brokers that', async (t) => {
     'append a second time': (broker) => ({ publish: (topic, { frame, key }, retention) => broker.publish(topic, { frame, key }, retention) }),
     'change frames': (broker) => ({ publish: (topic, event, retention) => broker.publish(topic, { ...event, frame: event.frame.replace('ä', 'a') }, retention) }),
     'lose keys': (broker) => ({ publish: (topic, event, retention) => broker.publish(topic, { ...event, key: undefined }, retention) }),
+    'leave out an entry of a page': (broker) => ({ read: async (...given) => { const { head, entries } = await broker.read(...given); return { head, entries: entries.filter((_, index) => index !== 1) } } }),
+    'detach later than they were told to': (broker) => ({ detach: async (topic) => { await turn(); await broker.detach(topic) } }),
     'swallow commands': () => ({ command: async () => {} }),
     'are never live': () => ({ health: () => ({ state: 'degraded' }) }),
     'stay open': () => ({ close () {} })
@@ -118,6 +121,25 @@ t.test('histories together stay below maxBytes: the one that was used least rece
   await broker.close()
 })
 
+t.test('what grows old while it is read is counted out', async (t) => {
+  const { now } = performance
+  t.teardown(() => { performance.now = now })
+  let time = 0
+  performance.now = () => now.call(performance) + time
+  const broker = memoryBroker({ maxBytes: 10_000 })
+  await broker.open(sink)
+  const frame = `data: ${'x'.repeat(992)}\n`
+  await broker.publish('quiet', { frame }, { max: 100, bytes: 10_000, ttl: 1e9 })
+  for (let n = 0; n < 100; n++) {
+    await broker.publish('busy', { frame }, { max: 100, bytes: 10_000, ttl: 1_000 })
+    time += 300
+    await broker.read('busy', '', ALL)
+  }
+  t.equal((await broker.read('quiet', '', ALL)).entries.length, 1)
+  t.equal((await broker.read('busy', '', ALL)).entries.length, 3)
+  await broker.close()
+})
+
 t.test('topics stay below maxTopics: the one that was used least recently goes, unless somebody has it', async (t) => {
   const broker = memoryBroker({ maxTopics: 3 })
   await broker.open(sink)
@@ -130,6 +152,9 @@ t.test('topics stay below maxTopics: the one that was used least recently goes, 
   t.strictSame((await broker.read('b', '', ALL)).entries, [])
   for (const topic of 'fghijklmnopqrstuvwxyz') await broker.attach(topic)
   t.equal((await broker.read('a', '', ALL)).head, head, 'where all have somebody, none goes')
+  const first = await broker.publish('unused', { frame: 'data: 1\n' }, KEPT)
+  for (let n = 0; n < 100; n++) await broker.publish(`unused ${n}`, { frame: 'data: 1\n' }, KEPT)
+  t.not((await broker.read('unused', '', ALL)).head, first, 'nor do they keep others from going')
   await broker.close()
 })
 

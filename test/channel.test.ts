@@ -127,10 +127,16 @@ t.test('each position has its answer', async (t) => {
   stream.close()
 })
 
-t.test('a recent position is found among 100,000', async (t) => {
-  const { publish, gets } = await news(t, { history: { max: 100_000, bytes: 16 * 1_048_576 } })
+t.test('a position is found among 100,000', async (t) => {
+  const { app, publish, read, gets } = await news(t, { history: { max: 100_000, bytes: 16 * 1_048_576 } })
   const ids = await publishAll(publish, 100_000)
   await gets(ids[99_998], `:\n${cursor(ids[99_998] as string)}${tick(99_999, ids[99_999] as string)}`)
+  const { reads } = app.sse.stats().channels
+  const stream = await read(ids[50_000])
+  await stream.until('"n":50001}')
+  t.match(stream.text, `:\n${cursor(ids[50_000] as string)}${tick(50_001, ids[50_001] as string)}`)
+  t.equal(reads, 1, 'by one read, which begins behind it')
+  stream.close()
 })
 
 t.test('after a restart each position is of another epoch', async (t) => {
@@ -225,6 +231,8 @@ t.test('a channel with parameters', async (t) => {
       [{ tenant: 'a', kind: '\ud800' }, /lone surrogate$/],
       [{ tenant: 'a', kind: 'b', more: 1 }, /has no parameter "more"/]
     ]
+    t.throws(() => app.sse.channel(':scope/all', { events }).at({ scope: 'sse' }), { code: 'SSE_ERR_INVALID_PARAMS' })
+    t.equal(app.sse.channel(':scope/all', { events, slow: 'resume', history: {} }).at({ scope: 'sses' }).name, 'sses/all', 'defaults may be written out')
     for (const [params, message] of refused) t.throws(() => orders.at(params as { tenant: string, kind: string }), { code: 'SSE_ERR_INVALID_PARAMS', statusCode: 400, message })
   })
 })
@@ -292,9 +300,12 @@ t.test('what cannot be published is refused, with a code, and never stored', asy
   await t.rejects(publish('tick'), { code: 'SSE_ERR_INVALID_DATA' })
   await t.rejects(publish('message', () => {}), { code: 'SSE_ERR_NOT_SERIALIZABLE' })
   await t.rejects(publish('message', 1n), { code: 'SSE_ERR_NOT_SERIALIZABLE' })
+  const brief = app.sse.channel('brief', { events: { text: Type.String() }, history: false })
+  await t.rejects(brief.publish('text', 'x'.repeat(1_048_576)), { code: 'SSE_ERR_EVENT_TOO_LARGE', message: /more than the 1048576 that an event may have where there is no history$/ })
   await t.rejects(publish('message', 'x'.repeat(200)), { code: 'SSE_ERR_EVENT_TOO_LARGE', message: /has 209 bytes, more than `history\.bytes` \(200\)/ })
   const nothing = app.sse.channel('nothing', { events: {} })
   await t.rejects((nothing.publish as (event: string) => Promise<unknown>).call(nothing, 'tick'), { message: 'Unknown event "tick" (string). Channel `nothing` has none' })
+  for (const options of [null, 7, { dedup: 'a' }]) await t.rejects(publish('tick', { n: 1 }, options as object), { code: 'SSE_ERR_INVALID_OPTION' })
   for (const dedupe of [7, '', 'x'.repeat(257)]) await t.rejects(publish('tick', { n: 1 }, { dedupe }), { code: 'SSE_ERR_INVALID_OPTION' })
   const ids = [await publish('text', 'a\r\nb\ndata: c'), await publish('message', '\u2028'), await publish('tick', { n: 1 }, { dedupe: 'a' })]
   t.equal(await publish('tick', { n: 2 }, { dedupe: 'a' }), ids[2])
@@ -383,6 +394,87 @@ t.test('a filter may end its own stream', async (t) => {
   await app.sse.channel('news', { events }).publish('tick', { n: 1 })
   t.match(await stream.end(), /"reason":"disconnected"\}\n\n$/)
   t.equal((await whenClosed()).reason, 'disconnected')
+})
+
+t.test('a filter or a key that is async is refused, and its failure ends nothing but the stream', async (t) => {
+  const late = async () => { throw new Error('later') }
+  const { read, publish, whenClosed } = await news(t, { slow: 'latest' }, { filter: late as unknown as () => boolean })
+  const stream = await read()
+  await stream.until('sse.cursor')
+  await publish(1)
+  t.match(await stream.end(), 'event: sse.error')
+  t.match((await whenClosed()).error, { code: 'SSE_ERR_INVALID_OPTION', message: /`filter` of `news` to return a boolean, got an instance of Promise/ })
+  const keyed = await news(t, { slow: 'latest', key: late as unknown as () => string })
+  await t.rejects(keyed.publish(1), { code: 'SSE_ERR_INVALID_OPTION' })
+})
+
+t.test('a filter is asked once about each event, however much waits', async (t) => {
+  const asked: number[] = []
+  const big = { big: Type.Object({ n: Type.Integer(), fill: Type.String() }) }
+  const { app, base } = await serve(t, (app) => {
+    const channel = app.sse.channel('big', { events: big })
+    app.get('/', (_request, reply) => reply.sse(channel.subscribe({ from: 'oldest', filter: ({ data }) => asked.push(data.n) > 0 })))
+  })
+  for (let n = 0; n < 20; n++) await app.sse.channel('big', { events: big }).publish('big', { n, fill: 'x'.repeat(20_000) })
+  const stream = await readStream(`${base}/`)
+  await stream.until('"n":19')
+  t.strictSame(asked, Array.from({ length: 20 }, (_, n) => n))
+  stream.close()
+})
+
+t.test('what was published before disconnect() or close() goes out before the last words', async (t) => {
+  for (const [reason, end] of [['disconnected', (app: FastifyInstance) => app.sse.disconnect({ channel: 'news' })], ['shutdown', (app: FastifyInstance) => app.close()]] as const) {
+    const { app, publish, read } = await news(t)
+    const stream = await read()
+    await stream.until('sse.cursor')
+    const ids = [await publish(1), await publish(2)]
+    await end(app)
+    const text = await stream.end()
+    t.match(text, `${tick(1, ids[0] as string)}${tick(2, ids[1] as string)}event: sse.bye`)
+    t.match(text, `"reason":"${reason}"`)
+  }
+})
+
+t.test('a channel finds the shared schemas of where it is defined', async (t) => {
+  const { app } = await serve(t, (app) => {
+    void app.register(async (child) => {
+      child.addSchema({ $id: 'Number', type: 'integer' })
+      child.sse.channel('numbers', { events: { number: Type.Unsafe<number>({ $ref: 'Number' }) } })
+      t.equal(child.sse, child.sse)
+      t.equal(child.sse.stats().open, 0)
+    })
+  })
+  t.equal(app.sse.stats().open, 0)
+})
+
+t.test('HEAD is answered as GET would be, and no stream is made', async (t) => {
+  const { app } = await serve(t, (app) => {
+    const options = {
+      events,
+      authorize: async ({ request }: { request: FastifyRequest }) => {
+        if (request.headers['x-fails'] !== undefined) throw Object.assign(new Error('who?'), { statusCode: 401 })
+        return request.headers['x-member'] !== undefined
+      }
+    }
+    app.get('/', async (_request, reply) => { void reply.sse(app.sse.channel('members', options).subscribe()) })
+    app.get('/returns', (_request, reply) => reply.sse(app.sse.channel('members', options).subscribe()))
+  })
+  for (const url of ['/', '/returns']) {
+    t.equal((await app.inject({ method: 'HEAD', url })).statusCode, 403)
+    t.equal((await app.inject({ method: 'HEAD', url, headers: { 'x-fails': '1' } })).statusCode, 401)
+    t.match(await app.inject({ method: 'HEAD', url, headers: { 'x-member': '1' } }), { statusCode: 200, headers: { 'content-type': 'text/event-stream; charset=utf-8' } })
+  }
+  t.equal(app.sse.stats().opened, 0)
+})
+
+t.test('a snapshot that cannot be sent is not begun', async (t) => {
+  let begun = 0
+  const { app } = await serve(t, (app) => {
+    const channel = app.sse.channel('states', { events, snapshot: function * () { begun++; for (;;) yield { event: 'tick' as const, data: { n: 1 } } } })
+    app.get('/', (_request, reply) => reply.header('x-bad', 'a\nb').sse(channel.subscribe()))
+  })
+  t.equal((await app.inject({ url: '/', headers: { 'last-event-id': 'x' } })).statusCode, 500)
+  t.equal(begun, 0)
 })
 
 t.test('who is not allowed gets an ordinary answer, and nothing of what was published', async (t) => {
@@ -617,6 +709,31 @@ t.test('what a snapshot yields waits until authorization has been asked again', 
   }
 })
 
+t.test('without a heartbeat what a snapshot yields is what authorization is asked again for', async (t) => {
+  const { now } = performance
+  t.teardown(() => { performance.now = now })
+  let asked = 0
+  const { read } = await news(t, {
+    snapshot: async function * () {
+      yield { event: 'tick', data: { n: 1 } }
+      performance.now = () => now.call(performance) + 15_001
+      yield { event: 'tick', data: { n: 2 } }
+    },
+    authorize: async () => ++asked === 1
+  }, {}, { heartbeat: false, retry: 2_000, stallTimeout: 100_000 })
+  const stream = await read()
+  t.match(await stream.end(), /"n":1\}\n\nevent: sse\.bye\nretry: \d+\ndata: \{"reason":"unauthorized"\}\n\n$/)
+})
+
+t.test('a payload that ends its stream while it is encoded is not sent', async (t) => {
+  const any = { any: Type.Any() }
+  const { app } = await serve(t, (app) => {
+    const channel = app.sse.channel('any', { events: any, snapshot: function * ({ events }) { yield events.any({ toJSON () { void app.sse.disconnect({ channel: 'any' }); return 1 } }) } })
+    app.get('/', (_request, reply) => reply.sse(channel.subscribe()))
+  }, { retry: 2_000 })
+  t.match((await app.inject({ url: '/', headers: { accept: 'text/event-stream' } })).body, /^retry: \d+\nevent: sse\.bye\ndata: \{"reason":"disconnected"\}\n\n$/)
+})
+
 t.test('a snapshot that ends while authorization is asked again is whole when it has answered', async (t) => {
   let answer: ((allowed: boolean) => void) | undefined
   let asked = 0
@@ -787,9 +904,10 @@ t.test('disconnect() ends the streams of a channel, of a topic, of a key', async
   await app.sse.disconnect({ channel: 'rooms/:room' })
   await ends('1/bob', '7/cid')
 
-  for (const where of [undefined, null, 7, {}, { params: {} }, { key: 'a', params: {} }, { user: 'a' }, { key: 7 }, { channel: 'room' }, { channel: 7 }, { channel: 'rooms/:room', params: 7 }, { channel: 'rooms/:room', params: null }, { channel: 'rooms/:room', params: { user: 1 } }]) {
+  for (const where of [undefined, null, 7, {}, { params: {} }, { key: 'a', params: {} }, { user: 'a' }, { key: 7 }, { key: '' }, { channel: 'rooms/:room', key: undefined }, { channel: 'room' }, { channel: 7 }, { channel: 'rooms/:room', params: undefined }, { channel: 'rooms/:room', params: [] }, { channel: 'rooms/:room', params: 7 }, { channel: 'rooms/:room', params: null }, { channel: 'rooms/:room', params: { user: 1 } }]) {
     await t.rejects(app.sse.disconnect(where as object), { code: 'SSE_ERR_INVALID_OPTION', message: /^Expected what disconnect\(\) is given to/ })
   }
+  for (const room of [undefined, '', NaN]) await t.rejects(app.sse.disconnect({ channel: 'rooms/:room', params: { room: room as string } }), { code: 'SSE_ERR_INVALID_PARAMS' })
 })
 
 t.test('options of subscribe() are checked', async (t) => {

@@ -176,16 +176,21 @@ t.test('clients that left before the handler came to reply.sse() leave nothing b
 
 t.test('close() with 1,000 open streams returns in time, and each is told', async (t) => {
   const served = await serve(t, (app) => {
-    app.get('/', (_request, reply) => reply.sse(async function * () { yield 'hello'; await new Promise(() => {}) }))
+    app.get('/source', (_request, reply) => reply.sse(async function * () { yield 'hello'; await new Promise(() => {}) }))
+    const channel = app.sse.channel('greetings', {
+      events: { message: Type.String({ contentMediaType: 'text/plain' }) },
+      snapshot: function * ({ events }) { yield events.message('hello') }
+    })
+    app.get('/topic', (_request, reply) => reply.sse(channel.subscribe()))
   }, { shutdown: { spread: 700 } })
-  const clients = await Promise.all(Array.from({ length: 1_000 }, () => RawSocket.request(served.base, '/')))
+  const clients = await Promise.all(Array.from({ length: 1_000 }, (_, n) => RawSocket.request(served.base, n % 2 === 0 ? '/source' : '/topic')))
   await Promise.all(clients.map((client) => client.until('hello')))
   const start = performance.now()
   await served.app.close()
   const took = performance.now() - start
   t.ok(took < 2_000, `${took.toFixed()} ms`)
   await Promise.all(clients.map((client) => client.ended()))
-  const retries = clients.map((client) => Number(/^:\ndata: hello\n\nevent: sse\.bye\nretry: (\d+)\ndata: {"reason":"shutdown"}\n\n$/.exec(client.body)?.[1]))
+  const retries = clients.map((client) => Number(/^:\ndata: hello\n\n(?:event: sse\.cursor\ndata: {}\nid: \S+\n\n)?event: sse\.bye\nretry: (\d+)\ndata: {"reason":"shutdown"}\n\n$/.exec(client.body)?.[1]))
   t.ok(retries.every((retry) => retry >= 100 && retry <= 700))
   t.ok(new Set(retries).size > 300, 'spread')
   t.ok(clients.every((client) => client.complete), 'each answer came to its regular end')

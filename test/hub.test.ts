@@ -5,16 +5,24 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { Type } from '@sinclair/typebox'
 import t, { type Test } from 'tap'
 import { memoryBroker, type Broker, type BrokerEntry, type BrokerSink, type ChannelOptions, type Position, type SubscribeOptions } from '../lib/index.js'
+import { ChannelCore } from '../lib/channel/core.js'
+import { Hub, WINDOWS_BYTES } from '../lib/channel/hub.js'
+import { Topic } from '../lib/channel/topic.js'
+import { Clock } from '../lib/clock.js'
+import { Turns } from '../lib/stream/turns.js'
 import { RawSocket } from './helpers/raw-socket.js'
 import { readStream, type StreamReader } from './helpers/read-events.js'
 import { serve, type Served } from './helpers/serve.js'
 import type { StartOptions } from './helpers/start-app.js'
+import { until } from './helpers/until.js'
 
 type Payloads = { tick: { n: number, fill: string } }
 const events = { tick: Type.Object({ n: Type.Integer(), fill: Type.String() }) }
 const tick = (n: number, id: string, fill = '') => `event: tick\ndata: {"n":${n},"fill":"${fill}"}\nid: ${id}\n\n`
 const cursor = (id: string) => `event: sse.cursor\ndata: {}\nid: ${id}\n\n`
 const reset = (reason: string, id: string) => `event: sse.reset\ndata: {"channel":"log","reason":"${reason}"}\nid: ${id}\n\n`
+
+const MANY = { history: { max: 5_000, bytes: 256 * 1_048_576 } }
 
 interface Log extends Served {
   publish (n: number, fill?: string): Promise<Position>
@@ -333,6 +341,338 @@ t.test('a reader that comes while a page is read, from further back, waits for a
   for (const stream of streams) stream.close()
 })
 
+t.test('a page that was asked for before a reader came says nothing about where that reader stands', async (t) => {
+  const broker = new Puppet()
+  const { app, publish, read } = await log(t, { broker })
+  const ids = [await publish(0), await publish(1)]
+  const gate = door()
+  broker.gate.read = gate.through
+  const first = read(ids[0])
+  await until(() => broker.reads === 1)
+  const told = broker.tell
+  broker.tell = () => {} // what comes from another node has not come to this one yet
+  ids.push(await publish(2))
+  const second = read(ids[2]) // from another node
+  await until(() => app.sse.stats().channels.subscribers === 2)
+  gate.open()
+  const streams = await Promise.all([first, second])
+  t.equal(await streams[1].until('\n\n'), `:\n${cursor(ids[2] as string)}`, 'it is not ahead of the topic, though of that page')
+  broker.tell = told
+  ids.push(await publish(3))
+  t.equal(await streams[0].until('"n":3'), `:\n${cursor(ids[0] as string)}${[1, 2, 3].map((n) => tick(n, ids[n] as string)).join('')}`)
+  t.equal(await streams[1].until('"n":3'), `:\n${cursor(ids[2] as string)}${tick(3, ids[3] as string)}`)
+  for (const stream of streams) stream.close()
+})
+
+t.test('a suspicion while a topic is attached is looked into when that is done', async (t) => {
+  const broker = new Puppet()
+  const { publish, read } = await log(t, { broker })
+  const before = await publish(0)
+  const gate = door()
+  const attaching = door()
+  broker.gate.attach = async () => { attaching.open(); await gate.through() }
+  const asked = read()
+  await attaching.through()
+  broker.tell = () => {}
+  const lost = await publish(1)
+  broker.sink?.suspect()
+  gate.open()
+  const stream = await asked
+  t.equal(await stream.until('"n":1'), `:\n${cursor(before)}${tick(1, lost)}`)
+  stream.close()
+})
+
+t.test('a suspicion while a read is under way makes another one: the answer is older than it', async (t) => {
+  const { app, broker, publish, stream } = await started(t)
+  const told = broker.tell
+  const gate = door()
+  broker.gate.read = gate.through
+  broker.sink?.suspect()
+  await until(() => broker.reads === 1)
+  broker.tell = () => {}
+  const id = await publish(1)
+  broker.sink?.suspect()
+  gate.open()
+  t.match(await stream.until('"n":1'), tick(1, id))
+  t.equal(app.sse.stats().channels.repairs, 2)
+  broker.tell = told
+})
+
+t.test('a repair that waits to try again does not, when the topic has been let go of', async (t) => {
+  const { app, broker, stream, whenClosed } = await started(t)
+  broker.gate.read = async () => { throw new Error('down') }
+  broker.sink?.suspect()
+  await until(() => broker.reads === 1)
+  stream.close()
+  await whenClosed()
+  const later = door()
+  setTimeout(later.open, 300) // longer than the first attempt waits
+  await later.through()
+  t.equal(broker.reads, 1)
+  await app.close()
+})
+
+t.test('a reader that fell out of history is told while its topic is busy, though reads take longer than the next event', async (t) => {
+  const broker = new Puppet()
+  const { app, base, publish } = await log(t, { broker }, { history: { max: 5 } })
+  broker.gate.read = async () => { for (let turns = 0; turns < 20; turns++) await turn() }
+  const slow = await Slow.open(base)
+  await flood(publish)
+  const busy = { ends: false, n: FLOOD }
+  const publishing = (async () => { while (!busy.ends) { await publish(busy.n++); await turn() } })()
+  t.match(await slow.until('sse.reset'), '"reason":"lost"')
+  busy.ends = true
+  await publishing
+  t.ok(app.sse.stats().channels.reads < 200)
+  slow.close()
+})
+
+t.test('kept pages that are dropped while a page is read do not make it say more than it knows', async (t) => {
+  const { now } = performance
+  t.teardown(() => { performance.now = now })
+  const broker = new Puppet()
+  const { app, publish, read } = await log(t, { broker })
+  const ids = [await publish(0), await publish(1)]
+  const once = await read(ids[0]) // leaves a kept page, to be dropped in a while
+  await once.until('"n":1')
+  const gate = door()
+  broker.gate.read = gate.through
+  const first = read(`${(ids[0] as string).split('.')[0]}.1-0`)
+  await until(() => broker.reads === 2)
+  const told = broker.tell
+  broker.tell = () => {}
+  ids.push(await publish(2))
+  performance.now = () => now.call(performance) + 2_001
+  const dropped = door()
+  setTimeout(dropped.open, 2_100) // the clock's own timer is a real one
+  await dropped.through()
+  const second = read(ids[2])
+  await until(() => app.sse.stats().channels.subscribers === 3)
+  gate.open()
+  const streams = await Promise.all([first, second])
+  t.equal(await streams[1].until('\n\n'), `:\n${cursor(ids[2] as string)}`)
+  t.match(await streams[0].until('sse.reset'), '"reason":"lost"')
+  broker.tell = told
+  for (const stream of [once, ...streams]) stream.close()
+})
+
+t.test('the oldest event is that of now, whatever others were given a moment ago', async (t) => {
+  const broker = new Puppet()
+  const { app, publish, read } = await log(t, { broker }, { history: { max: 100 } }, { from: 'oldest' })
+  for (let n = 0; n < 50; n++) await publish(n)
+  const streams = [await read()]
+  await streams[0]?.until('"n":49')
+  for (const from of [50, 250]) {
+    const ids: Position[] = []
+    for (let n = from; n < from + 200; n++) ids.push(await publish(n))
+    const stream = await read()
+    streams.push(stream)
+    const text = await stream.until(`"n":${from + 199},`)
+    t.equal(text, `:\n${cursor(ids[99] as string)}${ids.slice(100).map((id, n) => tick(from + 100 + n, id)).join('')}`)
+  }
+  // Two that come while a page is read for another.
+  const gate = door()
+  broker.gate.read = gate.through
+  const { reads } = broker
+  const late = [read()]
+  await until(() => broker.reads > reads)
+  const { subscribers } = app.sse.stats().channels
+  late.push(read())
+  await until(() => app.sse.stats().channels.subscribers > subscribers)
+  for (let n = 450; n < 600; n++) await publish(n)
+  gate.open()
+  for (const stream of await Promise.all(late)) {
+    streams.push(stream)
+    await stream.until('"n":599,')
+    t.notMatch(stream.text, 'sse.reset')
+  }
+  t.match((await late[1] as StreamReader).text, /^:\nevent: sse\.cursor\n[^\n]*\n[^\n]*\n\nevent: tick\ndata: {"n":500,/)
+  for (const stream of streams) stream.close()
+})
+
+t.test('what fell out of history is told when authorization has been asked again', async (t) => {
+  let answer: ((allowed: boolean) => void) | undefined
+  let asked = 0
+  const { base, publish } = await log(t, { heartbeat: 50 }, { history: { max: 5 }, authorize: () => ++asked === 1 || new Promise<boolean>((resolve) => { answer = resolve }) })
+  const slow = await Slow.open(base)
+  await flood(publish)
+  const text = slow.until('sse.reset')
+  await until(() => answer !== undefined)
+  for (let turns = 0; turns < 50; turns++) await turn()
+  answer?.(true)
+  t.match(await text, '"reason":"lost"')
+  slow.close()
+
+  // And where it is the page that shows the loss at which it is due.
+  const { now } = performance
+  t.teardown(() => { performance.now = now })
+  let later = 0
+  let times = 0
+  performance.now = () => now.call(performance) + later
+  const broker = new Puppet()
+  broker.gate.read = async () => { later += 15_001 }
+  const quiet = await log(t, { heartbeat: false, broker, stallTimeout: 1e9 }, { history: { max: 5, ttl: 1e9 }, authorize: async () => ++times > 0 })
+  const blocked = await Slow.open(quiet.base)
+  await flood(quiet.publish)
+  await blocked.until('sse.reset')
+  t.ok(times > 1)
+  blocked.close()
+})
+
+t.test('what is new is not let go of, though there is no room', async (t) => {
+  const host = { ...hostAt({ ms: 0 }).host, turns: new Turns(), reset () {}, brokerFailed () {} }
+  const hub = new Hub(host, host.broker)
+  const channel = new ChannelCore('log', { events }, () => ({}))
+  const topic = hub.topicOf({ channel, name: 'log', params: {}, filter: undefined, authorize: undefined, from: 'now', key: undefined })
+  hub.stats.windowBytes = WINDOWS_BYTES
+  hub.entry('log', { id: 'a.2-0', prev: 'a.1-0', frame: 'data: 1\n' })
+  t.equal(topic.window.size, 1)
+  hub.entry('elsewhere', { id: 'a.2-0', prev: 'a.1-0', frame: 'data: 1\n' })
+})
+
+t.test('a repair ends, though more comes during each read than a window holds', async (t) => {
+  const { app, broker, publish, stream } = await started(t)
+  let n = 0
+  broker.gate.read = async () => { for (let more = 0; more < 1_100; more++) await publish(n++) }
+  broker.sink?.suspect()
+  await until(() => n === 1_100)
+  broker.gate.read = async () => {}
+  await stream.until(`"n":${n - 1},`)
+  t.equal(app.sse.stats().channels.repairs, 1)
+})
+
+t.test('a broker that throws where it should reject is treated alike', async (t) => {
+  const failed: string[] = []
+  const broker = new Puppet()
+  const { publish, read } = await log(t, { broker, openAfter: 0, server: { logger: { level: 'error', stream: { write: (line: string) => { failed.push(JSON.parse(line).err.message) } } } } })
+  const ids = [await publish(1), await publish(2)]
+  const { read: whole } = broker
+  broker.read = () => {
+    broker.read = whole
+    throw new Error('no history')
+  }
+  const stream = await read(ids[0])
+  await stream.until('"n":2')
+  broker.detach = () => { throw new Error('no detaching') }
+  stream.close()
+  await until(() => failed.length === 2)
+  t.strictSame(failed, ['no history', 'no detaching'])
+})
+
+t.test('a filter may publish to the topic that it filters: what that adds comes in another turn', async (t) => {
+  for (const [burst, options] of [[1, {}], [1_200, {}], [1_200, { slow: 'latest', key: ({ data }) => String(data.n) }]] as Array<[number, Partial<ChannelOptions<'log', typeof events, Payloads>>]>) {
+    let filtered = 0
+    let turns = 0
+    let publish: Log['publish'] = async () => ''
+    const served = await log(t, {}, { ...MANY, ...options }, {
+      filter: ({ data }) => {
+        if (++filtered === 1) for (let more = 0; more < burst; more++) void publish(100 + more) // more than the window holds
+        else if (burst === 1 && filtered < 50) void publish(100 + filtered)
+        return data.n >= 0
+      }
+    })
+    publish = served.publish
+    const stream = await served.read()
+    await stream.until('sse.cursor')
+    await publish(0)
+    const last = burst === 1 ? 149 : 100 + burst - 1
+    const counted = (async () => { while (!stream.text.includes(`"n":${last},`)) { await turn(); turns++ } })()
+    await stream.until(`"n":${last},`)
+    await counted
+    t.ok(turns > 1)
+    const seen = [...stream.text.matchAll(/"n":(\d+)/g)].map(([, n]) => Number(n))
+    t.strictSame(seen, burst === 1 ? [0, 100, ...Array.from({ length: 48 }, (_, n) => 102 + n)] : [0, ...Array.from({ length: burst }, (_, n) => 100 + n)])
+    stream.close()
+  }
+})
+
+/** What a topic needs of a hub, in a time of its own. */
+function hostAt (time: { ms: number }) {
+  const nothing = async () => { throw new Error('not asked for') }
+  const broker: Broker = { open () {}, publish: nothing, attach: async () => 'a.1-0', detach: nothing, read: nothing, command: nothing, health: () => ({ state: 'live' }), close () {} }
+  let ring = () => {}
+  const clock = new Clock({ now: () => time.ms, setTimeout: (callback) => { ring = callback; return 1 }, clearTimeout: () => { ring = () => {} } })
+  const stats = { topics: 0, subscribers: 0, windowBytes: 0, published: 0, delivered: 0, writes: 0, resets: { unknown: 0, epoch: 0, ahead: 0, lost: 0 }, reads: 0, repairs: 0 }
+  return { host: { broker, stats, get now () { return time.ms }, clock, keptBytes: 0, changed () {}, grown () {}, remembers () {}, retry () {}, failed () {} }, ring: () => ring() }
+}
+
+t.test('what a node holds of a topic grows old, but not before a slow reader could have it', (t) => {
+  const entry = (n: number) => ({ id: `a.${n + 1}-0`, prev: `a.${n}-0`, frame: 'x'.repeat(40) })
+  for (const [max, ttl, lasts] of [[10, 50, 60_000], [0, 300_000, 60_000], [10, 300_000, 300_000]] as const) {
+    const time = { ms: 1_000 }
+    const { host, ring } = hostAt(time)
+    const topic = new Topic(host, 'log', { retention: { max, bytes: 10_000, ttl }, latest: false, isText: () => false })
+    topic.receive(entry(1))
+    time.ms += 10
+    topic.receive(entry(2))
+    t.equal(host.stats.windowBytes, 80)
+    t.equal(topic.resume('a.2-0'), max === 0 ? undefined : 2, 'what history has, a client that comes gets')
+    t.equal(topic.resume('a.3-0'), 3)
+    time.ms += ttl + 1
+    t.equal(topic.resume('a.2-0'), undefined, 'and no more')
+    t.equal(topic.resume('a.3-0'), 3)
+    time.ms = 1_000 + lasts + 1
+    ring()
+    t.equal(host.stats.windowBytes, 40)
+    time.ms += 11
+    ring()
+    t.equal(host.stats.windowBytes, 0)
+    t.equal(topic.resume('a.3-0'), 3)
+    topic.close()
+    topic.repair() // of nothing
+    t.equal(host.stats.repairs, 0)
+    t.equal(host.clock.size, 0)
+  }
+  t.end()
+})
+
+t.test('what a node holds of all topics is bounded: the quiet ones let go of theirs', async (t) => {
+  const BYTES = 1_000_000
+  const TOPICS = Math.ceil(WINDOWS_BYTES / BYTES) + 1
+  const { app, base } = await serve(t, (app) => {
+    const logs = app.sse.channel('logs/:n', { events })
+    app.get('/:from', (request, reply) => {
+      const from = Number((request.params as { from: string }).from)
+      return reply.sse(app.sse.subscribe(Array.from({ length: Math.min(16, TOPICS - from) }, (_, n) => logs.at({ n: from + n }))))
+    })
+    const small = app.sse.channel('small', { events, history: false })
+    app.get('/small', (_request, reply) => reply.sse(small.subscribe()))
+  })
+  const responses = await Promise.all(Array.from({ length: Math.ceil(TOPICS / 16) }, async (_, n) => {
+    const [response] = await once(http.get(`${base}/${n * 16}`), 'response') as [IncomingMessage]
+    return response.resume().on('error', () => {})
+  }))
+  const reader = await readStream(`${base}/small`)
+  await reader.until('sse.cursor')
+  const logs = app.sse.channel('logs/:n', { events })
+  const fill = 'x'.repeat(BYTES)
+  for (let n = 0; n < TOPICS; n++) {
+    await logs.at({ n }).publish('tick', { n, fill })
+    await until(() => app.sse.stats().channels.delivered > n)
+  }
+  const { windowBytes } = app.sse.stats().channels
+  t.ok(windowBytes <= WINDOWS_BYTES && windowBytes > WINDOWS_BYTES - 2 * BYTES, `${windowBytes} bytes`)
+  const small = app.sse.channel('small', { events, history: false })
+  const ids = await Promise.all([1, 2, 3].map((n) => small.publish('tick', { n, fill: '' })))
+  await reader.until('"n":3')
+  t.match(reader.text, ids.map((id, n) => tick(n + 1, id)).join(''), 'and nobody pays for them with what is new')
+  reader.close()
+  for (const response of responses) response.destroy()
+})
+
+t.test('how long events wait is told as a histogram', async (t) => {
+  const { app, publish, read } = await log(t)
+  const stream = await read()
+  await stream.until('sse.cursor')
+  await stream.until(await publish(1))
+  const { count, sum, buckets } = app.sse.stats().channels.lag
+  t.equal(count, 1)
+  t.ok(sum > 0)
+  t.strictSame(buckets.map(({ le }) => le), [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, Infinity])
+  t.strictSame(buckets.map(({ count }) => count), buckets.map(({ le }) => le >= sum ? 1 : 0))
+  stream.close()
+})
+
 t.test('a broker that cannot attach makes an HTTP error, and the next client tries again', async (t) => {
   const broker = new Puppet()
   const { app, read } = await log(t, { broker })
@@ -372,6 +712,38 @@ t.test('a broker that fails to read is asked again: nobody is told anything wron
   waits.close()
 })
 
+t.test('a hook that is told of one reader of a page may end the others', async (t) => {
+  const broker = new Puppet()
+  const gate = door()
+  let ended: Promise<void> | undefined
+  const { app, publish, read, whenClosed } = await log(t, { broker, metrics: { reset () { ended ??= app.sse.disconnect({ channel: 'log' }) } } }, { history: { max: 2 } })
+  const ids: Position[] = []
+  for (let n = 0; n < 10; n++) ids.push(await publish(n))
+  broker.gate.read = gate.through
+  const streams = [0, 1, 2].map((n) => read(ids[n]))
+  await until(() => app.sse.stats().channels.subscribers === 3)
+  gate.open()
+  for (const stream of await Promise.all(streams)) t.match(await stream.end(), '"reason":"disconnected"')
+  await whenClosed(3)
+  t.equal(app.sse.stats().channels.resets.lost, 1)
+})
+
+t.test('a page that cannot be read when nobody waits for it any more is not asked for again', async (t) => {
+  const broker = new Puppet()
+  const { app, publish, raw, whenClosed } = await log(t, { broker })
+  const ids = [await publish(1), await publish(2)]
+  let fail = (_error: Error) => {}
+  broker.gate.read = () => new Promise((_resolve, reject) => { fail = reject })
+  const client = await raw(ids[0])
+  await until(() => broker.reads === 1)
+  client.leave()
+  await whenClosed()
+  fail(new Error('down'))
+  await turn()
+  await app.close()
+  t.equal(broker.reads, 1)
+})
+
 t.test('a repair that fails when nobody has the topic any more is not tried again', async (t) => {
   const { app, broker, stream, whenClosed } = await started(t)
   let fail = (_error: Error) => {}
@@ -389,8 +761,6 @@ t.test('a repair that fails when nobody has the topic any more is not tried agai
 /** So many of these are more than the buffers of two sockets take, and than a window holds. */
 const FLOOD = 900
 const FILL = 'x'.repeat(16_000)
-
-const MANY = { history: { max: 5_000, bytes: 256 * 1_048_576 } }
 
 /** @param burst events in one turn */
 async function flood (publish: Log['publish'], burst = 16): Promise<Position[]> {
@@ -582,4 +952,39 @@ t.test('thousands of readers are served in pieces, so that others have their tur
   t.ok(turns > 1, `served in ${turns} turns`)
   for (const socket of sockets) await socket.until(id)
   for (const socket of sockets) socket.leave()
+})
+
+t.test('10,000 clients that come and go, at any moment, leave nothing behind', async (t) => {
+  const CLIENTS = 10_000
+  const AT_ONCE = 50
+  let attached = 0
+  const broker = new Puppet()
+  broker.gate.attach = async () => { attached++; await turn() }
+  broker.gate.detach = async () => { attached-- }
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+  const options = { events, authorize: async () => true }
+  const { app, port, closed } = await serve(t, (app) => {
+    const logs = app.sse.channel('logs/:n', options)
+    app.get('/:n', (request, reply) => reply.sse(logs.at(request.params as { n: string }).subscribe({ from: 'oldest' }), { heartbeat: 20 }))
+  }, { broker, openAfter: 0 })
+  for (let n = 0; n < 7; n++) await app.sse.channel('logs/:n', options).at({ n }).publish('tick', { n, fill: FILL })
+  const listeners = () => app.server.eventNames().map((name) => [name, app.server.listenerCount(name)])
+  const [before, listenersBefore] = [timers(), listeners()]
+  let come = 0
+  await Promise.all(Array.from({ length: AT_ONCE }, async () => {
+    while (come < CLIENTS) {
+      const nth = come++
+      const client = await RawSocket.request(`http://127.0.0.1:${port}`, `/${nth % 7}`)
+      if (nth % 3 === 0) await client.until('sse.cursor')
+      else if (nth % 3 === 1) await turn()
+      if (nth % 2 === 0) client.leave()
+      else client.reset()
+    }
+  }))
+  await until(() => app.sse.stats().open === 0)
+  await until(() => attached === 0)
+  t.match(app.sse.stats().channels, { topics: 0, subscribers: 0, windowBytes: 0 })
+  t.equal(timers(), before)
+  t.ok(closed.every(({ reason, error }) => reason === 'client' && error === undefined))
+  t.strictSame(listeners(), listenersBefore)
 })

@@ -40,7 +40,10 @@ export interface Retention {
 
 /** What a broker tells the node that opened it. */
 export interface BrokerSink {
-  /** An entry of an attached topic. In the order of the topic; should one be lost on the way, `prev` of the next tells. */
+  /**
+   * An entry of an attached topic, each once and in the order of the topic as long as all goes well. Where one is lost on the
+   * way, comes twice or late, `prev` tells.
+   */
   entry (topic: string, entry: BrokerEntry): void
   /** Entries may have been lost on the way, of one topic or of all: they are read again. */
   suspect (topic?: string): void

@@ -23,7 +23,7 @@ export interface ChannelHistory {
   ttl?: number | undefined
 }
 
-/** An event as `key`, `filter` and the like see it: what was published, read back from its frame. */
+/** An event: to `key`, as it was given to `publish`; to `filter`, as it was read back from its frame, with dates as strings. */
 export type ChannelEvent<Payloads> = {
   [Name in keyof Payloads & string]: { readonly event: Name, readonly data: Payloads[Name] }
 }[keyof Payloads & string]
@@ -41,7 +41,7 @@ export interface TopicContext<Name extends string = string> {
 export interface SnapshotContext<Name extends string, Payloads> extends TopicContext<Name> {
   /** Aborts when the stream closes. */
   readonly signal: AbortSignal
-  /** Constructors for the channel's events. They take no `id` here. */
+  /** Constructors for the channel's events. Of an event with an `id`, a snapshot fails: where the client stands is told behind it. */
   readonly events: EventBuilder<Payloads>
 }
 
@@ -160,13 +160,15 @@ export interface LagStats {
   buckets: ReadonlyArray<{ le: number, count: number }>
 }
 
-/** Counts of what channels do on this node, since registration; `topics` and `subscribers` as they stand now. */
+/** Counts of what channels do on this node, since registration; `topics`, `subscribers` and `windowBytes` as they stand now. */
 export interface ChannelStats {
   /** Topics that somebody is subscribed to. */
   topics: number
   /** Streams of topics; one that has several topics counts for each. */
   subscribers: number
-  /** Events accepted from this node. */
+  /** Bytes of the recent events that this node holds for them. */
+  windowBytes: number
+  /** Calls of `publish` on this node that resolved. */
   published: number
   /** Events written to streams. */
   delivered: number

@@ -33,7 +33,7 @@ export interface Sse<Provider = unknown> {
    * out is `authorize`.
    *
    * @returns (resolves) when the nodes have been told
-   * @throws (rejects) SSE_ERR_INVALID_OPTION where nothing is given
+   * @throws (rejects) SSE_ERR_INVALID_OPTION where nothing is given, or a key that is none; SSE_ERR_INVALID_PARAMS
    */
   disconnect (where: DisconnectWhere): Promise<void>
 

@@ -2,6 +2,7 @@
 import type { BrokerEvent, Retention } from '../../types/broker.js'
 import type { ChannelOptions, PublishOptions } from '../../types/channel.js'
 import { describe, kindOf } from '../describe.js'
+import { disown } from '../guard.js'
 import { SSE_ERR_EVENT_TOO_LARGE, SSE_ERR_INVALID_CHANNEL, SSE_ERR_INVALID_OPTION, SSE_ERR_UNKNOWN_EVENT } from '../errors.js'
 import { checkEventNames, compileEvents, type CompiledEvent, type CompiledEvents } from '../schema/compile.js'
 import { encodeData, SchemaEncoder } from '../schema/encoder.js'
@@ -36,7 +37,7 @@ export class ChannelCore implements TopicOptions {
     const where = `channel \`${this.pattern.name}\``
     this.options = checkOptions(given, where)
     const { events, history, slow } = this.options
-    this.retention = history === false ? NO_HISTORY : { ...DEFAULT_HISTORY, ...withoutUndefined(history ?? {}) }
+    this.retention = retentionOf(history)
     this.latest = slow === 'latest'
     checkEventNames(events, `the events of ${where}`)
     this.#compile = () => compileEvents(events, shared(), `the events of ${where}`)
@@ -63,7 +64,7 @@ export class ChannelCore implements TopicOptions {
   /** Checked and encoded, once for all who will get it. @throws coded errors */
   encode (name: unknown, data: unknown, options: PublishOptions = {}): BrokerEvent {
     const event = this.#eventOf(name)
-    const { dedupe } = options
+    const { dedupe } = checkPublishOptions(options)
     if (dedupe !== undefined && (typeof dedupe !== 'string' || dedupe === '' || dedupe.length > MAX_DEDUPE_LENGTH)) {
       throw new SSE_ERR_INVALID_OPTION(`Expected \`dedupe\` to be a string of 1 to ${MAX_DEDUPE_LENGTH} characters, got ${kindOf(dedupe)}`)
     }
@@ -86,6 +87,7 @@ export class ChannelCore implements TopicOptions {
 
   #keyOf (event: string, data: any): string {
     const key: unknown = this.options.key === undefined ? event : this.options.key({ event, data })
+    disown(key)
     if (typeof key !== 'string') throw new SSE_ERR_INVALID_OPTION(`Expected \`key\` of channel \`${this.name}\` to return a string, got ${kindOf(key)}`)
     return key
   }
@@ -94,9 +96,22 @@ export class ChannelCore implements TopicOptions {
   isSame (name: unknown, given: unknown): boolean {
     if (name !== this.name || typeof given !== 'object' || given === null) return false
     const other = given as ChannelOptions<string, any>
-    return JSON.stringify([this.options.events, this.options.history, this.options.slow]) === JSON.stringify([other.events, other.history, other.slow]) &&
+    const plain = ({ events, history, slow = 'resume' }: ChannelOptions<string, any>) => JSON.stringify([events, retentionOf(history), slow])
+    return plain(this.options) === plain(other) &&
       this.options.key === other.key && this.options.snapshot === other.snapshot && this.options.authorize === other.authorize
   }
+}
+
+function retentionOf (history: ChannelOptions['history']): Retention {
+  return history === false ? NO_HISTORY : { ...DEFAULT_HISTORY, ...withoutUndefined(history ?? {}) }
+}
+
+function checkPublishOptions (given: unknown): PublishOptions {
+  if (typeof given !== 'object' || given === null) throw new SSE_ERR_INVALID_OPTION(`Expected the options of publish() to be an object { dedupe }, got ${kindOf(given)}`)
+  for (const name of Object.keys(given)) {
+    if (name !== 'dedupe') throw new SSE_ERR_INVALID_OPTION(`Unknown option \`${name}\` of publish(). Known is \`dedupe\``)
+  }
+  return given
 }
 
 function checkOptions (given: unknown, where: string): ChannelOptions<string, any> {

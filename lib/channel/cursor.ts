@@ -1,5 +1,5 @@
 // Where a stream stands in one topic.
-import type { Page, Position } from '../../types/broker.js'
+import type { Position } from '../../types/broker.js'
 import type { ResetReason } from '../../types/channel.js'
 import type { Feed } from './feed.js'
 import type { HistoryPage } from './replay.js'
@@ -25,7 +25,7 @@ export class Cursor implements Reader {
   }
 
   flush (): void { this.#feed.flush() }
-  take (page: Page, index: number): void { this.#feed.take(this, page as HistoryPage, index) } // Replay makes no others
+  take (page: HistoryPage, index: number): void { this.#feed.take(this, page, index) }
   lose (reason: ResetReason): void { this.#feed.lose(this, reason) }
 
   /** Stands where the topic's window has its position, if it has. */
@@ -39,5 +39,11 @@ export class Cursor implements Reader {
 
   toHead (): void {
     this.locate(this.topic.window.next)
+  }
+
+  /** Goes to the head without what lies between; the client is to be told so. */
+  miss (reason: ResetReason): void {
+    this.reset = reason
+    this.toHead()
   }
 }

@@ -1,6 +1,6 @@
 // One stream that is fed by topics. It holds a cursor for each of them and no queue: what it is to write stands in the
 // topics' windows, or in history.
-import type { Position } from '../../types/broker.js'
+import type { BrokerEntry, Position } from '../../types/broker.js'
 import type { DisconnectWhere, ResetReason } from '../../types/channel.js'
 import { SSE_ERR_EVENTS_LOST } from '../errors.js'
 import type { SseStream } from '../stream/stream.js'
@@ -21,6 +21,8 @@ const RESET_HEADER = 'sse-reset'
 /** Node's clients refuse heads of more than 16 KiB, and names of topics can be long. */
 const MAX_HEADER_LENGTH = 1_024
 
+const NONE: readonly never[] = []
+
 export class Feed implements Supply, SnapshotOwner {
   readonly stream: SseStream
   readonly permit: Permit
@@ -37,6 +39,10 @@ export class Feed implements Supply, SnapshotOwner {
   #lastId = ''
   /** While they run, what comes waits behind them. */
   #snapshots: Snapshots | undefined
+  /** Cursors that fell out of history under way, and are to be told. */
+  #lost: readonly Cursor[] = NONE
+  /** While a filter or a hook of a user's runs, which may end any stream: in the middle of a write nothing can be written. */
+  #isCallingOut = false
 
   constructor (hub: Hub, stream: SseStream, subscription: TopicSubscription) {
     this.#hub = hub
@@ -60,6 +66,20 @@ export class Feed implements Supply, SnapshotOwner {
   yield (): void {
     if (this.#snapshots !== undefined) this.#snapshots.yield()
     else this.#hub.due(this)
+  }
+
+  // What was published before goes out before: its reader may not be let in again, or find this node gone.
+  settle (): void {
+    if (!this.#isCallingOut) this.flush()
+  }
+
+  #callOut<Answer> (callback: () => Answer): Answer {
+    this.#isCallingOut = true
+    try {
+      return callback()
+    } finally {
+      this.#isCallingOut = false
+    }
   }
 
   heartbeat (): string | undefined {
@@ -87,6 +107,7 @@ export class Feed implements Supply, SnapshotOwner {
 
   recheck (): void {
     this.permit.ask(() => {
+      this.#tellLost()
       if (this.#snapshots !== undefined) this.#snapshots.goOn()
       else this.flush()
     })
@@ -112,6 +133,7 @@ export class Feed implements Supply, SnapshotOwner {
   }
 
   #seek (): void {
+    if (!this.stream.isOpen) return // it left while a topic was attached
     const { lastEventId, options } = this.stream
     const { headers, originalUrl } = this.stream.request
     const claims = !options.minimal && claimsPosition(headers['last-event-id'], originalUrl)
@@ -121,7 +143,6 @@ export class Feed implements Supply, SnapshotOwner {
     this.#isNewcomer = given === undefined
     this.#sought = 1 // until all have been looked at
     for (const cursor of this.#cursors) {
-      if (!this.stream.isOpen) return // it left meanwhile, or a hook ended it
       if (given !== undefined) this.#seekPosition(cursor, positions?.get(epochOf(cursor.topic.window.last)), missing)
       else if (isPosition(cursor.part.from)) this.#seekPosition(cursor, cursor.part.from, 'unknown')
       else if (cursor.part.from === 'oldest') this.#seekInHistory(cursor, '')
@@ -137,8 +158,8 @@ export class Feed implements Supply, SnapshotOwner {
   }
 
   #seekPosition (cursor: Cursor, position: Position | undefined, otherwise: ResetReason): void {
-    if (position === undefined) this.#miss(cursor, otherwise)
-    else if (epochOf(position) !== epochOf(cursor.topic.window.last)) this.#miss(cursor, 'epoch')
+    if (position === undefined) cursor.miss(otherwise)
+    else if (epochOf(position) !== epochOf(cursor.topic.window.last)) cursor.miss('epoch')
     else if (!cursor.locate(cursor.topic.resume(position))) this.#seekInHistory(cursor, position)
   }
 
@@ -149,14 +170,7 @@ export class Feed implements Supply, SnapshotOwner {
   }
 
   #found (): void {
-    if (--this.#sought === 0 && this.stream.isOpen) this.#begin()
-  }
-
-  /** The client is to be told that it missed something, and stands at the head. */
-  #miss (cursor: Cursor, reason: ResetReason): void {
-    cursor.reset = reason
-    cursor.toHead()
-    this.#hub.wasReset(this, cursor.topic, reason)
+    if (--this.#sought === 0) this.#begin()
   }
 
   /** From history: what follows the cursor's position begins at this index of the page. */
@@ -178,12 +192,18 @@ export class Feed implements Supply, SnapshotOwner {
 
   /** Of history: nothing follows the cursor's position, or what follows is gone. */
   lose (cursor: Cursor, reason: ResetReason): void {
-    this.#miss(cursor, reason)
-    if (!this.stream.isOpen) return
-    if (!this.#isPlaced) this.#found()
-    else if (this.stream.options.minimal) this.stream.fail(new SSE_ERR_EVENTS_LOST())
-    else if (cursor.part.channel.options.slow === 'close') this.stream.end('slow')
-    else this.#tell([cursor])
+    cursor.miss(reason)
+    if (!this.#isPlaced) {
+      this.#found()
+    } else if (this.stream.options.minimal) {
+      this.stream.fail(new SSE_ERR_EVENTS_LOST())
+    } else if (cursor.part.channel.options.slow === 'close') {
+      this.stream.end('slow')
+    } else {
+      this.#lost = [...this.#lost, cursor]
+      if (this.permit.isDue) this.recheck()
+      else if (!this.permit.isAsking) this.#tellLost()
+    }
   }
 
   // ---- what it is told of that
@@ -210,19 +230,29 @@ export class Feed implements Supply, SnapshotOwner {
     if (value !== '' && value.length <= MAX_HEADER_LENGTH && !reply.raw.headersSent) reply.header(RESET_HEADER, value)
   }
 
+  #tellLost (): void {
+    const lost = this.#lost
+    this.#lost = NONE
+    if (lost.length > 0) this.#tell(lost)
+  }
+
   /** A reset has an id only where no snapshot follows. A client that is cut off inside a snapshot asks for all of it again. */
   #tell (resets: readonly Cursor[], before = '', fresh: readonly Cursor[] = []): void {
     let text = before
     for (const cursor of resets) {
       cursor.isTold = cursor.part.channel.options.snapshot === undefined
       if (cursor.isTold) this.#lastId = this.#id()
-      text += resetFrame(cursor.topic.name, cursor.reset as ResetReason, cursor.isTold ? this.#lastId : undefined)
+      const reason = cursor.reset as ResetReason // which is why it is told
+      text += resetFrame(cursor.topic.name, reason, cursor.isTold ? this.#lastId : undefined)
       cursor.reset = undefined
+      this.#callOut(() => this.#hub.wasReset(this, cursor.topic, reason))
     }
+    if (!this.stream.isOpen) return // a hook that was told of it has ended it
     const parts = [...fresh, ...resets.filter(({ isTold }) => !isTold)].map(({ part }) => part)
     const started = parts.length > 0 && this.#snapshots === undefined ? this.#snapshots = new Snapshots(this.#hub, this, parts) : undefined
     if (started === undefined) this.#snapshots?.add(parts)
     if (text !== '' || this.#snapshots === undefined) this.stream.accept(text, 0)
+    if (!this.stream.isOpen) return // its head could not be sent
     if (started !== undefined) started.start()
     else this.flush()
   }
@@ -312,9 +342,10 @@ export class Feed implements Supply, SnapshotOwner {
   #sendOwn (cursor: Cursor, entries: Entries, from: number): void {
     const { topic, part } = cursor
     const { minimal } = this.stream.options
+    const filter = part.filter && ((entry: BrokerEntry) => this.stream.isOpen && passes(part, topic.eventOf(entry), this.stream.request))
     let selection: Selection
     try {
-      selection = select(entries, from, topic.options.latest, part.filter && ((entry) => passes(part, topic.eventOf(entry), this.stream.request)))
+      selection = this.#callOut(() => select(entries, from, topic.options.latest, filter))
     } catch (error) {
       this.stream.fail(error)
       return
@@ -330,6 +361,7 @@ export class Feed implements Supply, SnapshotOwner {
   }
 
   #write (chunk: Buffer, events: number): void {
+    if (!this.stream.isOpen) return // a filter has ended it
     this.#hub.delivered(events)
     this.stream.write(chunk, events)
   }

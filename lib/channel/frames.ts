@@ -68,9 +68,9 @@ export function select (entries: Entries, from: number, latest: boolean, passes:
   for (; place < end && place >= entries.first; place++) {
     const entry = entries.at(place)
     const size = entries.sizeAt(place)
+    if (bytes + size > CHUNK_BYTES && chosen.length > 0) break // before a filter is asked, which would be asked again
     if (newest === undefined ? passes(entry) : newest.get(keyOf(entry)) === entry) {
       bytes += size
-      if (bytes > CHUNK_BYTES && chosen.length > 0) break
       chosen.push(entry)
     }
     position = entry.id

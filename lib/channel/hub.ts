@@ -8,11 +8,14 @@ import type { Turns } from '../stream/turns.js'
 import type { Feed } from './feed.js'
 import { LagHistogram } from './lag.js'
 import { subscribeTo, type Part, type TopicRef, type TopicSubscription } from './subscription.js'
-import { Topic, type Reader, type TopicHost } from './topic.js'
+import { Topic, type ChannelCounts, type Reader, type TopicHost } from './topic.js'
 
 /** Ten thousand writes hold the event loop for 100 ms. So readers are served for this long, and everything else runs in between. */
 const QUANTUM_MS = 4
 const READERS_BETWEEN_LOOKS = 32
+
+/** Bytes of all windows. Beyond it, the topics that have been quiet for longest let go of theirs. */
+export const WINDOWS_BYTES = 268_435_456
 
 /** Between attempts to read history from a broker that fails, doubled each time. */
 const FIRST_RETRY_MS = 250
@@ -47,8 +50,7 @@ export class Hub implements BrokerSink, TopicHost {
   readonly clock: Clock
   readonly turns: Turns
   keptBytes = 0
-  windowBytes = 0
-  readonly stats: Omit<ChannelStats, 'lag'> = { topics: 0, subscribers: 0, published: 0, delivered: 0, writes: 0, resets: { unknown: 0, epoch: 0, ahead: 0, lost: 0 }, reads: 0, repairs: 0 }
+  readonly stats: ChannelCounts = { topics: 0, subscribers: 0, windowBytes: 0, published: 0, delivered: 0, writes: 0, resets: { unknown: 0, epoch: 0, ahead: 0, lost: 0 }, reads: 0, repairs: 0 }
   readonly #host: HubHost
   readonly #lag = new LagHistogram()
   readonly #topics = new Map<string, Topic>()
@@ -56,6 +58,8 @@ export class Hub implements BrokerSink, TopicHost {
   readonly #feeds = new Set<Feed>()
   /** Topics with something new, in the order in which they are served. */
   readonly #changed = new Set<Topic>()
+  /** Topics that have something in their windows, the ones that have been quiet for longest first. */
+  readonly #windows = new Set<Topic>()
   /** Streams that go on after they were blocked. */
   #due = new Set<Feed>()
   /** Who is served, from where it was left off. */
@@ -154,6 +158,7 @@ export class Hub implements BrokerSink, TopicHost {
     topic.close()
     this.#topics.delete(topic.name)
     this.#changed.delete(topic)
+    this.#windows.delete(topic)
     void this.#detach(topic.name)
   }
 
@@ -197,6 +202,17 @@ export class Hub implements BrokerSink, TopicHost {
       topic.changedAt = this.now
     }
     this.#queue()
+  }
+
+  grown (topic: Topic): void {
+    this.#windows.delete(topic)
+    this.#windows.add(topic)
+    for (const quiet of this.#windows) {
+      if (this.stats.windowBytes <= WINDOWS_BYTES) break
+      if (this.#changed.has(quiet)) continue // its readers have not had their turn
+      quiet.clear()
+      this.#windows.delete(quiet)
+    }
   }
 
   /** Has something to write, or to look for, in a turn of its own. */

@@ -62,6 +62,8 @@ class MemoryBroker implements Broker {
   readonly #maxBytes: number
   readonly #maxTopics: number
   readonly #secret = randomBytes(16)
+  /** Of topics, so far. */
+  #lives = 0
   /** For histories that grow old. It keeps no process alive. */
   readonly #clock = new Clock({
     now: () => performance.now(),
@@ -120,7 +122,7 @@ class MemoryBroker implements Broker {
     const { last, history } = this.#touch(name)
     const entries: BrokerEntry[] = []
     if (history !== undefined) {
-      history.expire(this.#clock.now)
+      this.#changeHistory(history, () => history.expire(this.#clock.now))
       let size = 0
       for (let place = history.placeBehind(after); place < history.next && entries.length < limit; place++) {
         size += history.sizeAt(place)
@@ -185,7 +187,7 @@ class MemoryBroker implements Broker {
 
   /** The topic, as the most recently used. */
   #touch (name: string): MemoryTopic {
-    const topic = this.#topics.get(name) ?? new MemoryTopic(this, this.#epochOf(name))
+    const topic = this.#topics.get(name) ?? new MemoryTopic(this, this.#newEpoch())
     this.#topics.delete(name)
     this.#topics.set(name, topic)
     if (this.#topics.size > this.#maxTopics) this.#dropTopic(topic)
@@ -195,11 +197,15 @@ class MemoryBroker implements Broker {
   #dropTopic (except: MemoryTopic): void {
     let looks = 0
     for (const [name, topic] of this.#topics) {
-      if (++looks > MAX_LOOKS) return
-      if (topic.attached || topic === except) continue
+      if (++looks > MAX_LOOKS || topic === except) break
+      if (topic.attached) { // it is in use, though nobody publishes to it: the next look is to find others
+        this.#topics.delete(name)
+        this.#topics.set(name, topic)
+        continue
+      }
       this.#forget(topic)
       this.#topics.delete(name)
-      return
+      break
     }
   }
 
@@ -216,8 +222,8 @@ class MemoryBroker implements Broker {
   }
 
   /** Nobody can guess the epoch of a topic that they have not been given. */
-  #epochOf (name: string): string {
-    return createHash('sha256').update(this.#secret).update(name).digest('base64url').slice(0, 8)
+  #newEpoch (): string {
+    return createHash('sha256').update(this.#secret).update(String(++this.#lives)).digest('base64url').slice(0, 8)
   }
 
   #known (key: string, now: number): Position | undefined {

@@ -14,7 +14,7 @@ const PARAM = /^:[A-Za-z_][A-Za-z0-9_]*$/
 const LONE_SURROGATE = /\p{Surrogate}/u
 
 /** Names that begin so are for the plugin and for brokers. */
-const RESERVED = /^sse\b/
+const RESERVED = /^sse(?![A-Za-z0-9_])/
 
 export class Pattern {
   readonly name: string
@@ -49,7 +49,9 @@ export class Pattern {
    */
   topic (given: unknown): string {
     const values = this.values(given)
-    return this.#segments.map((segment) => segment.startsWith(':') ? encodeURIComponent(values[segment.slice(1)] as string) : segment).join('/')
+    const name = this.#segments.map((segment) => segment.startsWith(':') ? encodeURIComponent(values[segment.slice(1)] as string) : segment).join('/')
+    if (RESERVED.test(name)) throw new SSE_ERR_INVALID_PARAMS(`Expected the first parameter of channel \`${this.name}\` to give names that do not begin with \`sse\`, which are reserved`)
+    return name
   }
 
   /** The values as strings, one for each parameter. @throws SSE_ERR_INVALID_PARAMS */
@@ -58,10 +60,11 @@ export class Pattern {
     for (const param of Object.keys(given)) {
       if (!this.params.includes(param)) throw new SSE_ERR_INVALID_PARAMS(`Channel \`${this.name}\` has no parameter ${describe(param)}. Expected ${this.#expected}`)
     }
-    return Object.fromEntries(this.params.map((param) => [param, this.#value(param, (given as Record<string, unknown>)[param])])) // an object
+    return Object.fromEntries(this.params.map((param) => [param, this.value(param, (given as Record<string, unknown>)[param])])) // an object
   }
 
-  #value (param: string, value: unknown): string {
+  /** One of them as a string. @throws SSE_ERR_INVALID_PARAMS */
+  value (param: string, value: unknown): string {
     const text = typeof value === 'number' && Number.isFinite(value) ? String(value) : value
     const got = typeof text !== 'string' ? kindOf(text) : LONE_SURROGATE.test(text) ? 'a string with a lone surrogate' : `a string of ${text.length}`
     if (typeof text !== 'string' || text === '' || text.length > MAX_VALUE_LENGTH || LONE_SURROGATE.test(text)) {

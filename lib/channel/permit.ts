@@ -1,4 +1,5 @@
 // Whether a stream may have its topics: asked before anything is sent, and again for as long as it stands.
+import type { FastifyRequest } from 'fastify'
 import { kindOf } from '../describe.js'
 import { SSE_ERR_INVALID_OPTION } from '../errors.js'
 import type { SseStream } from '../stream/stream.js'
@@ -39,7 +40,7 @@ export class Permit {
       return
     }
     this.#asking = true
-    this.#answer().then((isGranted) => {
+    isGranted(this.#subscription, this.#stream.request).then((isGranted) => {
       if (!this.#stream.isOpen) return
       this.#asking = false
       this.#grantedAt = this.#clock.now
@@ -47,15 +48,16 @@ export class Permit {
       else this.#stream.end('unauthorized')
     }).catch((error: unknown) => this.#stream.fail(error))
   }
+}
 
-  async #answer (): Promise<boolean> {
-    for (const part of this.#subscription.parts) {
-      for (const authorize of authorizersOf(part)) {
-        const allowed: unknown = await authorize(contextOf(part, this.#stream.request))
-        if (typeof allowed !== 'boolean') throw new SSE_ERR_INVALID_OPTION(`Expected \`authorize\` of \`${part.name}\` to return a boolean, got ${kindOf(allowed)}`)
-        if (!allowed) return false
-      }
+/** Whether a request may have all topics of a subscription. Rejects with what an `authorize` fails with. */
+export async function isGranted ({ parts }: TopicSubscription, request: FastifyRequest): Promise<boolean> {
+  for (const part of parts) {
+    for (const authorize of authorizersOf(part)) {
+      const allowed: unknown = await authorize(contextOf(part, request))
+      if (typeof allowed !== 'boolean') throw new SSE_ERR_INVALID_OPTION(`Expected \`authorize\` of \`${part.name}\` to return a boolean, got ${kindOf(allowed)}`)
+      if (!allowed) return false
     }
-    return true
   }
+  return true
 }

@@ -10,7 +10,7 @@ import type { Reader, Topic, TopicHost } from './topic.js'
 /** Entries of a page at most, where they are too small to fill one write. */
 const PAGE_ENTRIES = 1_024
 
-/** Pages of a topic that are kept for the next who asks: 4 MiB at most. A crowd comes and drains one after another. */
+/** Pages of a topic that are kept for the next who asks. A crowd comes and drains one after another. */
 const KEPT_PAGES = 64
 
 /**
@@ -22,26 +22,39 @@ const READS_BEFORE_SCAN = 4
 /** Bytes of kept pages of all topics together. Beyond it, a topic that reads another page drops its oldest. */
 export const KEPT_BYTES = 33_554_432
 
-/** Kept pages are dropped when nobody has asked for that long. */
+/** As the hub serves streams, for so long that nobody else waits for long. */
+const QUANTUM_MS = 4
+const READERS_BETWEEN_LOOKS = 32
+
+/**
+ * A kept page is asked for that long, and dropped when nobody has asked for anything for that long. It may hold what the
+ * broker has let go of since.
+ */
 const KEPT_MS = 2_000
+
+/** Of a page that has grown old: it knows what follows a position, but not that nothing does. */
+const LONG_AGO = 0
 
 export class HistoryPage implements Page, Entries {
   readonly head: Position
   readonly entries: readonly BrokerEntry[]
   /** What it was read behind. */
   readonly after: Position | ''
+  /** When, in ms of the clock. */
+  readonly readAt: number
   readonly #sizes: readonly number[]
   readonly #indexes: ReadonlyMap<Position, number>
-  /** Of the frames. */
+  /** Of the frames, and of the buffer that is made of them. */
   readonly bytes: number
   readonly #joins = new Map<number, Join>()
 
-  constructor ({ head, entries }: Page, after: Position | '') {
+  constructor ({ head, entries }: Page, after: Position | '', readAt: number) {
+    this.readAt = readAt
     this.head = head
     this.entries = entries
     this.after = after
     this.#sizes = entries.map(({ frame }) => Buffer.byteLength(frame))
-    this.bytes = this.#sizes.reduce((sum, size) => sum + size, 0)
+    this.bytes = 2 * this.#sizes.reduce((sum, size) => sum + size, 0)
     this.#indexes = new Map(entries.map(({ prev }, index) => [prev, index]))
   }
 
@@ -95,12 +108,14 @@ export class Replay implements Sleeper {
   heapIndex = -1
   readonly #host: TopicHost
   readonly #topic: Topic
-  /** Who waits for a page, since which read. */
+  /** Who waits for a page, and how many reads had been sent when they began to. */
   readonly #waiting = new Map<Reader, number>()
   readonly #pages: HistoryPage[] = []
   #running = false
   #closed = false
   #reads = 0
+  /** Of those, the ones for the crowd of now. */
+  #readsOfCrowd = 0
   /** Reads in a row that failed. */
   #failures = 0
   /** Where the next page of the scan begins; undefined when it has come to the end. */
@@ -112,7 +127,7 @@ export class Replay implements Sleeper {
   }
 
   wait (reader: Reader): void {
-    this.#waiting.set(reader, this.#reads)
+    if (!this.#waiting.has(reader)) this.#waiting.set(reader, this.#reads) // one that waits is asked again with each event
     if (this.#running || this.#closed) return
     this.#running = true
     setImmediate(this.#step)
@@ -130,24 +145,28 @@ export class Replay implements Sleeper {
       if (this.#pages.length > 0) this.#host.clock.wake(this, this.#host.now + KEPT_MS)
       return
     }
-    const kept = this.#pages.find((page) => page.indexAfter(after) !== undefined)
+    const kept = this.#keptBehind(after)
     if (kept !== undefined) {
-      // It has grown old, so it knows what follows a position, but not that nothing does.
-      for (const reader of [...this.#waiting.keys()]) if (this.#waiting.has(reader)) this.#give(reader, kept)
-      setImmediate(this.#step)
+      this.#serve(kept, LONG_AGO)
       return
     }
     void this.#read(after)
   }
 
+  /** Never of the beginning: of that, only the broker knows where it is by now. */
+  #keptBehind (after: Position | ''): HistoryPage | undefined {
+    while (this.#pages[0] !== undefined && this.#pages[0].readAt < this.#host.now - KEPT_MS) this.#drop()
+    return after === '' ? undefined : this.#pages.find((page) => page.indexAfter(after) !== undefined)
+  }
+
   async #read (after: Position | ''): Promise<void> {
     const read = ++this.#reads
-    const scan = this.#reads > READS_BEFORE_SCAN ? this.#scan : undefined
+    const scan = ++this.#readsOfCrowd > READS_BEFORE_SCAN && after !== '' ? this.#scan : undefined
     const from = scan ?? after
     this.#host.stats.reads++
     let page: HistoryPage
     try {
-      page = new HistoryPage(await this.#host.broker.read(this.#topic.name, from, { entries: PAGE_ENTRIES, bytes: CHUNK_BYTES }), from)
+      page = new HistoryPage(await this.#host.broker.read(this.#topic.name, from, { entries: PAGE_ENTRIES, bytes: CHUNK_BYTES }), from, this.#host.now)
     } catch (error) {
       if (this.#closed) return
       this.#host.failed(error, this.#topic.name)
@@ -157,6 +176,7 @@ export class Replay implements Sleeper {
     if (this.#closed) return
     this.#failures = 0
     if (scan !== undefined) this.#scan = page.isLast || this.#pages.length === KEPT_PAGES ? undefined : page.end
+    this.#keep(page)
     this.#serve(page, read)
   }
 
@@ -167,7 +187,7 @@ export class Replay implements Sleeper {
   /** Nobody has asked for a while. */
   wake (): number {
     while (this.#pages.length > 0) this.#drop()
-    this.#reads = 0
+    this.#readsOfCrowd = 0
     this.#scan = ''
     return Infinity
   }
@@ -187,15 +207,27 @@ export class Replay implements Sleeper {
     return furthest
   }
 
-  #serve (page: HistoryPage, read: number): void {
-    if (page.entries.length > 0) {
-      this.#pages.push(page)
-      this.#host.keptBytes += page.bytes
-      while (this.#pages.length > KEPT_PAGES || (this.#host.keptBytes > KEPT_BYTES && this.#pages.length > 0)) this.#drop()
-    }
-    for (const [reader, since] of [...this.#waiting]) {
-      // A hook that is told of one may end others.
-      if (this.#waiting.has(reader) && !this.#give(reader, page) && since < read) this.#decide(reader, page)
+  #keep (page: HistoryPage): void {
+    if (page.entries.length === 0) return
+    this.#pages.push(page)
+    this.#host.keptBytes += page.bytes
+    while (this.#pages.length > KEPT_PAGES || (this.#host.keptBytes > KEPT_BYTES && this.#pages.length > 0)) this.#drop()
+  }
+
+  /** @param read the number of the read that gave the page */
+  #serve (page: HistoryPage, read: number, readers: Iterator<Reader> = [...this.#waiting.keys()].values()): void {
+    const until = this.#host.now + QUANTUM_MS
+    let served = 0
+    for (let next = readers.next(); next.done !== true; next = readers.next()) {
+      const reader = next.value
+      const since = this.#waiting.get(reader)
+      if (since === undefined) continue // it has left meanwhile
+      if (reader.position === '' && since >= read) continue
+      if (!this.#give(reader, page) && since < read) this.#decide(reader, page)
+      if (++served % READERS_BETWEEN_LOOKS === 0 && this.#host.now > until) {
+        setImmediate(() => this.#serve(page, read, readers))
+        return
+      }
     }
     setImmediate(this.#step)
   }

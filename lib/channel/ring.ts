@@ -74,23 +74,27 @@ export class Ring {
   /** Lets go of what is too old. */
   expire (now: number): void {
     const oldest = now - this.#bounds.ttl
-    while (this.size > 0 && (this.#times[this.#first & (this.#entries.length - 1)] as number) < oldest) this.#evict()
+    while (this.size > 0 && this.timeAt(this.#first) < oldest) this.#evict()
   }
 
   /** When the newest entry is too old, in ms of the clock. For a ring that has one. */
   get expiresAt (): number {
-    return (this.#times[(this.#next - 1) & (this.#entries.length - 1)] as number) + this.#bounds.ttl
+    return this.timeAt(this.#next - 1) + this.#bounds.ttl
   }
 
-  /** Lets go of so many bytes at least, though never of the newest entry. */
-  shrinkBy (bytes: number): void {
-    const until = this.#bytes - bytes
-    while (this.#bytes > until && this.size > 1) this.#evict()
+  /** When the entry there was appended, in ms of the clock. */
+  timeAt (place: number): number {
+    return this.#times[place & (this.#entries.length - 1)] as number
+  }
+
+  /** Lets go of all entries. */
+  clear (): void {
+    while (this.size > 0) this.#evict()
   }
 
   /** Lets go of all. What is appended next follows `head`. No place that was valid before is. */
   restart (head: Position): void {
-    while (this.size > 0) this.#evict()
+    this.clear()
     this.#first = ++this.#next
     this.#base = head
     this.#last = head

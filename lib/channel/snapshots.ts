@@ -32,11 +32,7 @@ export class Snapshots implements Taker {
     this.#parts = parts
   }
 
-  start (): void {
-    const [part] = this.#parts
-    if (part === undefined) this.#owner.snapshotsDone()
-    else this.#run(part)
-  }
+  start (): void { this.#next() }
 
   /** Runs them too, behind those that run. */
   add (parts: readonly Part[]): void {
@@ -73,10 +69,19 @@ export class Snapshots implements Taker {
   }
 
   finish (): void {
-    this.#ended = this.#owner.permit.isAsking
-    if (this.#ended) return
+    if (this.#owner.permit.isAsking) {
+      this.#ended = true
+      return
+    }
+    this.#ended = false
     this.#parts = this.#parts.slice(1)
-    this.start()
+    this.#next()
+  }
+
+  #next (): void {
+    const [part] = this.#parts
+    if (part === undefined) this.#owner.snapshotsDone()
+    else this.#run(part)
   }
 
   #run (part: Part): void {
@@ -94,8 +99,8 @@ export class Snapshots implements Taker {
   #encode (part: Part, item: unknown): string | undefined {
     const { stream } = this.#owner
     if (typeof item === 'object' && item !== null && 'id' in item && item.id !== undefined) throw new SSE_ERR_INVALID_EVENT(`Expected the events of a snapshot to have no \`id\`: where the client stands in \`${part.name}\` is told behind them`)
+    const frame = part.channel.encoder.encode(item, stream.options)
     const { event, data, text } = readItem(item)
-    if (!passes(part, { event: event ?? 'message', data: data ?? text }, stream.request)) return undefined
-    return part.channel.encoder.encode(item, stream.options)
+    return passes(part, { event: event ?? 'message', data: text === undefined ? data : text }, stream.request) ? frame : undefined
   }
 }

@@ -2,6 +2,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { SubscribeOptions, Subscription, TopicContext } from '../../types/channel.js'
 import { describe, kindOf } from '../describe.js'
+import { disown } from '../guard.js'
 import { SSE_ERR_INVALID_OPTION, SSE_ERR_INVALID_SOURCE } from '../errors.js'
 import { isPosition, MAX_TOPICS } from '../wire/cursor.js'
 import type { ChannelCore } from './core.js'
@@ -79,6 +80,7 @@ export function contextOf ({ name, params }: Part, request: FastifyRequest): Top
 export function passes ({ name, filter }: Part, event: { event: unknown, data: unknown }, request: FastifyRequest): boolean {
   if (filter === undefined) return true
   const answer: unknown = filter(event as never, request) // typed by the channel's events
+  disown(answer)
   if (typeof answer !== 'boolean') throw new SSE_ERR_INVALID_OPTION(`Expected \`filter\` of \`${name}\` to return a boolean, got ${kindOf(answer)}`)
   return answer
 }

@@ -4,7 +4,7 @@ import type { ChannelStats, ResetReason } from '../../types/channel.js'
 import type { Clock, Sleeper } from '../clock.js'
 import { comparePositions, epochOf } from '../wire/cursor.js'
 import { eventOf, join, type Join } from './frames.js'
-import { Replay } from './replay.js'
+import { Replay, type HistoryPage } from './replay.js'
 import { Ring } from './ring.js'
 import type { TopicSubscription } from './subscription.js'
 
@@ -12,11 +12,8 @@ import type { TopicSubscription } from './subscription.js'
 const WINDOW_ENTRIES = 1_024
 const WINDOW_BYTES = 1_048_576
 
-/** Age of what is in a window where no history says how old it may be: twice as long as a reader may block. */
+/** What is in a window may be so old at least, whatever history says: twice as long as a reader may block. */
 const WINDOW_MS = 60_000
-
-/** Bytes of all windows of a node. Beyond it, a topic that gets an entry lets go of its oldest. */
-export const WINDOWS_BYTES = 268_435_456
 
 /** Joins of one turn that are remembered. Nearly all readers stand at one or two places. */
 const MAX_JOINS = 8
@@ -27,23 +24,26 @@ export interface Reader {
   /** Something may be behind its position. */
   flush (): void
   /** What follows its position begins at this index of a page. */
-  take (page: Page, index: number): void
+  take (page: HistoryPage, index: number): void
   /** Its position does not hold. */
   lose (reason: ResetReason): void
 }
 
+/** Of what `app.sse.stats()` gives, what is counted one by one. */
+export type ChannelCounts = Omit<ChannelStats, 'lag'>
+
 /** What all topics of a node share. */
 export interface TopicHost {
   readonly broker: Broker
-  readonly stats: Omit<ChannelStats, 'lag'>
+  readonly stats: ChannelCounts
   readonly now: number
   readonly clock: Clock
   /** Of pages that replays keep. */
   keptBytes: number
-  /** Of the frames in all windows. */
-  windowBytes: number
-  /** Its readers have something to write. */
+  /** Its readers have something to write, or to look for. */
   changed (topic: Topic): void
+  /** Its window has another entry. */
+  grown (topic: Topic): void
   /** Calls `forget` when the turn is over. */
   remembers (topic: Topic): void
   /** Calls back in a while, unless the hub closes before. */
@@ -79,7 +79,7 @@ export class Topic implements Sleeper {
   #started = false
   #closed = false
   #repairing = false
-  /** Whether something may have been lost before it was known where the topic stands. */
+  /** Whether something may have been lost that no read was sent behind. */
   #suspected = false
   /** An entry that did not follow the last one, since the last read was sent. */
   #missing: Position | undefined
@@ -89,7 +89,7 @@ export class Topic implements Sleeper {
     this.name = name
     this.options = options
     const { max, bytes, ttl } = options.retention
-    this.window = new Ring({ max: WINDOW_ENTRIES, bytes: Math.min(max === 0 ? WINDOW_BYTES : bytes, WINDOW_BYTES), ttl: max === 0 ? WINDOW_MS : ttl }, '')
+    this.window = new Ring({ max: WINDOW_ENTRIES, bytes: Math.min(max === 0 ? WINDOW_BYTES : bytes, WINDOW_BYTES), ttl: Math.max(max === 0 ? 0 : ttl, WINDOW_MS) }, '')
     this.replay = new Replay(host, this)
     this.attaching = this.#attach()
   }
@@ -108,7 +108,7 @@ export class Topic implements Sleeper {
     this.#closed = true
     this.replay.close()
     this.#host.clock.cancel(this)
-    this.#host.windowBytes -= this.window.bytes
+    this.#host.stats.windowBytes -= this.window.bytes
   }
 
   #startAt (head: Position): void {
@@ -130,10 +130,10 @@ export class Topic implements Sleeper {
   #append (entry: BrokerEntry): void {
     const { now, clock } = this.#host
     this.#changeWindow(() => this.window.append(entry, now))
-    if (this.#host.windowBytes > WINDOWS_BYTES) this.#changeWindow(() => this.window.shrinkBy(this.#host.windowBytes - WINDOWS_BYTES))
     if (this.heapIndex === -1) clock.wake(this, this.window.expiresAt + 1)
     this.#joins.clear()
     this.#host.changed(this)
+    this.#host.grown(this)
   }
 
   #restart (head: Position): void {
@@ -144,7 +144,12 @@ export class Topic implements Sleeper {
   #changeWindow (change: () => void): void {
     const before = this.window.bytes
     change()
-    if (!this.#closed) this.#host.windowBytes += this.window.bytes - before
+    if (!this.#closed) this.#host.stats.windowBytes += this.window.bytes - before
+  }
+
+  /** There is no room for its window. */
+  clear (): void {
+    this.#changeWindow(() => this.window.clear())
   }
 
   /** What is in the window has grown old, or a part of it. */
@@ -155,9 +160,10 @@ export class Topic implements Sleeper {
 
   /** Where a client that comes goes on. Undefined where its position is not in the window, or further back than history reaches. */
   resume (position: Position): number | undefined {
-    this.#changeWindow(() => this.window.expire(this.#host.now))
-    const place = this.window.placeAfter(position)
-    return place !== undefined && this.window.next - place <= this.options.retention.max ? place : undefined
+    const { window, options: { retention } } = this
+    const place = window.placeAfter(position)
+    if (place === undefined || place === window.next) return place
+    return window.next - place <= retention.max && window.timeAt(place) >= this.#host.now - retention.ttl ? place : undefined
   }
 
   /** What is written from a place that has an entry. */
@@ -190,16 +196,18 @@ export class Topic implements Sleeper {
 
   /** Reads what may have been lost on the way. One read at a time, whatever calls meanwhile. */
   repair (): void {
-    this.#suspected = !this.#started
+    this.#suspected = true
     if (this.#repairing || !this.#started || this.#closed) return
     this.#repairing = true
     void this.#repair(0)
   }
 
   async #repair (attempt: number): Promise<void> {
+    if (this.#closed) return
     try {
-      for (let done = false; !done;) {
+      for (let done = false; !done || this.#suspected;) {
         this.#missing = undefined
+        this.#suspected = false
         const { last: asked, next: place } = this.window
         this.#host.stats.repairs++
         const page = await this.#host.broker.read(this.name, asked, { entries: WINDOW_ENTRIES, bytes: WINDOW_BYTES })

@@ -8,10 +8,11 @@ const kStream = Symbol('fastify-typed-sse.stream')
 type Reserved = FastifyReply & { [kStream]?: SseStream }
 type Settle = (value?: undefined) => void
 
-/** Marks the reply as taken by the stream, until it is released. */
-export function reserve (reply: FastifyReply, stream: SseStream): void {
-  (reply as Reserved)[kStream] = stream
+/** Marks the reply as taken, by a stream or by what decides whether there is one, until it is released. */
+export function reserve (reply: FastifyReply, stream?: SseStream): void {
   reply.send = send
+  if (stream === undefined) return
+  (reply as Reserved)[kStream] = stream
   Object.assign(reply, { then }) // its type says that it is none of a user's business
 }
 

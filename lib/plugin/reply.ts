@@ -2,8 +2,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { SseOptions } from '../../types/options.js'
 import { Feed } from '../channel/feed.js'
+import { isGranted } from '../channel/permit.js'
 import { TopicSubscription } from '../channel/subscription.js'
-import { SSE_ERR_ALREADY_SENT, SSE_ERR_UNKNOWN_EVENT } from '../errors.js'
+import { SSE_ERR_ALREADY_SENT, SSE_ERR_FORBIDDEN, SSE_ERR_UNKNOWN_EVENT } from '../errors.js'
 import { resolveOptions } from '../options.js'
 import { SchemaEncoder, type Encoder } from '../schema/encoder.js'
 import { isDestroyed } from '../stream/gone.js'
@@ -13,7 +14,7 @@ import { SseStream } from '../stream/stream.js'
 import { readLastEventId } from '../wire/headers.js'
 import { answerEnded, answerHead, isEventSource } from './answer.js'
 import type { Host } from './host.js'
-import { isReserved, reserve } from './pending.js'
+import { isReserved, release, reserve } from './pending.js'
 import { hasEnded, routeOf } from './route.js'
 
 export function decorateReply (host: Host) {
@@ -40,7 +41,8 @@ function start (host: Host, reply: FastifyReply, source: unknown, given: SseOpti
   if (isDestroyed(reply.raw)) return false // the client left while the handler was busy: its 'close' will not come again
 
   if (request.method === 'HEAD') {
-    answerHead(reply)
+    if (source instanceof TopicSubscription && source.isGuarded) answerHeadIfGranted(reply, isGranted(source, request))
+    else answerHead(reply)
     return false
   }
   if (options.end && !options.minimal && hasEnded(request)) {
@@ -64,6 +66,19 @@ function start (host: Host, reply: FastifyReply, source: unknown, given: SseOpti
   host.opened(stream, leave)
   stream.start(source instanceof TopicSubscription ? new Feed(host.hub, stream, source) : pullerOf(host, stream, source, encoder))
   return true
+}
+
+/** Whether a stream would be given is told by the head alone, too. */
+function answerHeadIfGranted (reply: FastifyReply, granted: Promise<boolean>): void {
+  reserve(reply)
+  granted.then((isGranted) => {
+    release(reply)
+    if (isGranted) answerHead(reply)
+    else reply.send(new SSE_ERR_FORBIDDEN())
+  }).catch((error: unknown) => {
+    release(reply)
+    reply.send(error)
+  })
 }
 
 function pullerOf (host: Host, stream: SseStream, source: unknown, encoder: Encoder): Puller {

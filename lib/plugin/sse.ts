@@ -11,7 +11,8 @@ import type { Host } from './host.js'
 
 const WHERE = ['channel', 'params', 'key']
 
-export function decorateInstance (host: Host, app: FastifyInstance): Sse {
+/** What `app.sse` gives, for each instance its own: a channel finds the shared schemas of where it is defined. */
+export function decorateInstance (host: Host, app: FastifyInstance): { getter (this: FastifyInstance): Sse } {
   const channels: ChannelCore[] = []
 
   // Compiles what has not been needed yet, so that a bad schema stops the start and not a request.
@@ -19,6 +20,17 @@ export function decorateInstance (host: Host, app: FastifyInstance): Sse {
     for (const channel of channels) void channel.events
   })
 
+  const known = new WeakMap<FastifyInstance, Sse>()
+  return {
+    getter () {
+      const own = known.get(this) ?? sseOf(host, this, channels)
+      known.set(this, own)
+      return own
+    }
+  }
+}
+
+function sseOf (host: Host, app: FastifyInstance, channels: ChannelCore[]): Sse {
   const sse = {
     stats: () => host.stats(),
     health: () => host.hub.health,
@@ -54,13 +66,17 @@ function checkWhere (where: unknown, channels: readonly ChannelCore[]): asserts 
   for (const name of Object.keys(where)) if (!WHERE.includes(name)) refuse(`have \`channel\`, \`params\` or \`key\`, got \`${name}\``)
   const { channel, params, key } = where as DisconnectWhere // looked at below
   if (channel === undefined && key === undefined) refuse('have `channel` or `key`, got neither')
-  if (key !== undefined && typeof key !== 'string') refuse(`have a string as \`key\`, got ${kindOf(key)}`)
+  // A key that is given but missing would end everybody's streams in place of one user's.
+  if ('key' in where && (typeof key !== 'string' || key === '')) refuse(`have a string as \`key\`, got ${key === '' ? 'an empty one' : kindOf(key)}`)
   if (channel === undefined) {
     if (params !== undefined) refuse('have `channel` where it has `params`')
     return
   }
   const pattern = channels.find(({ name }) => name === channel)?.pattern
   if (pattern === undefined) return refuse(`name a channel that is defined, got ${typeof channel === 'string' ? `\`${channel}\`` : kindOf(channel)}`)
-  if (params !== undefined && (typeof params !== 'object' || params === null)) refuse(`have an object as \`params\`, got ${kindOf(params)}`)
-  for (const name of Object.keys(params ?? {})) if (!pattern.params.includes(name)) refuse(`have only parameters of channel \`${channel}\` in \`params\`, got \`${name}\``)
+  if ('params' in where && (typeof params !== 'object' || params === null || Array.isArray(params))) refuse(`have an object as \`params\`, got ${kindOf(params)}`)
+  for (const [name, value] of Object.entries(params ?? {})) {
+    if (!pattern.params.includes(name)) refuse(`have only parameters of channel \`${channel}\` in \`params\`, got \`${name}\``)
+    pattern.value(name, value)
+  }
 }

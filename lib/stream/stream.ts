@@ -151,6 +151,7 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
 
   /** Ends the stream from outside, on an event boundary. */
   end (reason: 'shutdown' | 'disconnected' | 'unauthorized' | 'slow'): void {
+    if (reason === 'shutdown' || reason === 'disconnected') this.#supply?.settle?.()
     this.#close(reason)
     if (reason === 'slow') this.reply.raw.destroy() // no farewell would reach a reader that does not read
   }
@@ -178,11 +179,11 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
   }
 
   get wants (): boolean {
-    return this.#phase === 'opening' || (this.#phase === 'flowing' && !this.#blocked)
+    return this.#reason === undefined && (this.#phase === 'opening' || (this.#phase === 'flowing' && !this.#blocked))
   }
 
   accept (frame: string, events = 1): boolean {
-    if (this.#reason !== undefined) return true
+    if (this.#reason !== undefined) return true // what a payload's toJSON() calls may have ended it
     this.#gathered += events
     this.#buffer += frame
     if (this.#phase === 'opening') this.#commit()
@@ -203,7 +204,6 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
 
   /** Writes at once what other streams may write too. */
   write (chunk: Buffer, events: number): void {
-    if (this.#reason !== undefined) return // a filter may end its own stream
     this.#bytes += chunk.length
     this.#events += events
     this.#send(chunk)

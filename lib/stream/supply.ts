@@ -6,6 +6,8 @@ export interface Supply {
   pull (): void
   /** As `pull`, but in a turn of its own, since a reader that blocked reads on. */
   yield (): void
+  /** The stream is about to be ended from outside: what can be written should be. */
+  settle? (): void
   /** The stream has closed. Called once. */
   release (): void
   /** False as long as the answer must not become a stream, however long that takes. */

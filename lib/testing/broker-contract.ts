@@ -1,5 +1,6 @@
 // What every broker must do, as a suite that its author runs with any test runner. The memory broker passes it.
 import * as assert from 'node:assert/strict' // as a namespace: the CommonJS build has no esModuleInterop
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Broker, BrokerEntry, BrokerSink, Position, Retention } from '../../types/broker.js'
 import { comparePositions, epochOf, isPosition } from '../wire/cursor.js'
 
@@ -144,6 +145,36 @@ export function brokerContract ({ test, create, shared = false, patience = 5_000
     await node.until(() => node.told.some((entry) => entry.id === id), 'the third entry arrives')
     assert.equal(node.told.at(-1)?.prev, between)
     assert.deepEqual(await node.frames(topic, node.told[0]?.id), [frame(2), frame(3)])
+  })
+
+  promise('attach() and detach() take effect in the order of the calls, whether they are awaited or not', async (node) => {
+    const [on, off] = [fresh(), fresh()]
+    await Promise.all([node.broker.attach(on), node.broker.detach(on), node.broker.attach(on), node.broker.attach(off), node.broker.detach(off)])
+    await node.publish(off, frame(1))
+    const id = await node.publish(on, frame(2))
+    await node.until(() => node.of(on).length === 1, 'the entry of the attached topic arrives')
+    assert.deepEqual(node.told.map(({ topic, id }) => [topic, id]), [[on, id]])
+  })
+
+  promise('pages stay a chain while what they are of is trimmed', async (node) => {
+    const topic = fresh()
+    const published = { all: false }
+    const publishing = (async () => {
+      for (const n of numbers(1, 300)) await node.publish(topic, frame(n), { ...KEPT, max: 20 })
+    })().finally(() => { published.all = true })
+    let after: Position | '' = ''
+    try {
+      do {
+        await turn()
+        const { head, entries } = await node.broker.read(topic, after, { entries: 5, bytes: ALL.bytes })
+        assertChain(entries)
+        const last: BrokerEntry | undefined = entries.at(-1)
+        assert.ok(comparePositions(last?.id ?? head, head) <= 0, 'the head is not behind the entries')
+        after = last?.id ?? head
+      } while (!published.all)
+    } finally {
+      await publishing
+    }
   })
 
   promise('read() gives what follows a position', async (node) => {
