@@ -26,11 +26,11 @@ export const KEPT_BYTES = 33_554_432
 const QUANTUM_MS = 4
 const READERS_BETWEEN_LOOKS = 32
 
-/**
- * A kept page is asked for that long, and dropped when nobody has asked for anything for that long. It may hold what the
- * broker has let go of since.
- */
+/** Kept pages are dropped when nobody has asked for that long. */
 const KEPT_MS = 2_000
+
+/** And when they are so old, whoever asks: they may hold what the broker has let go of since. */
+const MAX_KEPT_MS = 30_000
 
 /** Of a page that has grown old: it knows what follows a position, but not that nothing does. */
 const LONG_AGO = 0
@@ -155,7 +155,7 @@ export class Replay implements Sleeper {
 
   /** Never of the beginning: of that, only the broker knows where it is by now. */
   #keptBehind (after: Position | ''): HistoryPage | undefined {
-    while (this.#pages[0] !== undefined && this.#pages[0].readAt < this.#host.now - KEPT_MS) this.#drop()
+    while (this.#pages[0] !== undefined && this.#pages[0].readAt < this.#host.now - MAX_KEPT_MS) this.#drop()
     return after === '' ? undefined : this.#pages.find((page) => page.indexAfter(after) !== undefined)
   }
 
