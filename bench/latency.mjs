@@ -17,7 +17,7 @@ const roles = {
   async server () {
     const { default: Fastify } = await import('fastify')
     const { Type } = await import('@sinclair/typebox')
-    const { default: sse } = await import('fastify-typed-sse')
+    const { default: sse } = await import('../dist/esm/lib/index.js')
     const Tick = Type.Object({ n: Type.Integer(), text: Type.String() })
     const app = Fastify()
     await app.register(sse)

@@ -25,7 +25,7 @@ const socketBytes = (bytes) => Math.max(65_536, bytes) + 16_384
 const NOISE_BYTES = 16 * MIB
 
 async function serve (bytes, events) {
-  const [{ default: Fastify }, { Type }, { default: sse }] = await Promise.all([import('fastify'), import('@sinclair/typebox'), import('fastify-typed-sse')])
+  const [{ default: Fastify }, { Type }, { default: sse }] = await Promise.all([import('fastify'), import('@sinclair/typebox'), import('../dist/esm/lib/index.js')])
   const app = Fastify()
   await app.register(sse, { stallTimeout: 600_000 })
   const log = app.sse.channel('log', { events: { line: Type.Object({ n: Type.Integer(), text: Type.String() }) }, history: { max: 1_000, bytes: Math.max(MIB, 16 * bytes) } })

@@ -30,7 +30,7 @@ const servers = {
   },
 
   async channel () {
-    const [{ default: Fastify }, { Type }, { default: sse }] = await Promise.all([import('fastify'), import('@sinclair/typebox'), import('fastify-typed-sse')])
+    const [{ default: Fastify }, { Type }, { default: sse }] = await Promise.all([import('fastify'), import('@sinclair/typebox'), import('../dist/esm/lib/index.js')])
     const app = Fastify()
     await app.register(sse)
     const news = app.sse.channel('news', { events: { tick: Type.Object({ n: Type.Integer() }) } })

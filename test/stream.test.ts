@@ -1,6 +1,7 @@
 // The life of one stream: what opens it, what moves it, what ends it.
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
+import http from 'node:http'
 import http2 from 'node:http2'
 import net from 'node:net'
 import { createReadStream } from 'node:fs'
@@ -911,4 +912,49 @@ t.test('a reply can be awaited more than once, and settles when the response is 
   t.match(await (await readStream(`${base}/`)).end(), 'data: a')
   while (order.length < 4) await turn()
   t.strictSame(order, ['closed', 'settled', 'settled', 'settled again'])
+})
+
+t.test('who puts a write of their own into the response sees every byte', async (t) => {
+  const seen: string[] = []
+  const { base } = await serve(t, (app) => {
+    app.addHook('onRequest', async (_request, { raw }) => {
+      const write = raw.write.bind(raw) as (chunk: Buffer) => boolean
+      raw.write = (chunk: Buffer) => {
+        seen.push(String(chunk))
+        return write(Buffer.from(String(chunk).toUpperCase()))
+      }
+    })
+    app.get('/', (_request, reply) => reply.sse(async function * () {
+      for (const text of ['a', 'b', 'c']) {
+        yield text
+        await turn()
+      }
+    }))
+  })
+  const stream = await readStream(`${base}/`)
+  t.equal(await stream.end(), `:\nDATA: A\n\nDATA: B\n\nDATA: C\n\n${END.toUpperCase()}`)
+  t.equal(seen.join(''), `:\ndata: a\n\ndata: b\n\ndata: c\n\n${END}`)
+})
+
+t.test('a socket that serves one stream after another keeps no listener of any', async (t) => {
+  const sockets: net.Socket[] = []
+  const { app, port, whenClosed } = await serve(t, (app) => {
+    app.server.on('connection', (socket) => sockets.push(socket))
+    app.get('/', (_request, reply) => reply.sse(function * () { for (let n = 0; n < 50; n++) yield 'x'.repeat(100_000) }))
+  })
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+  t.teardown(() => agent.destroy())
+  const counts: number[] = []
+  for (let place = 1; place <= 3; place++) {
+    const [response] = await once(http.get({ port, agent }), 'response') as [http.IncomingMessage]
+    let length = 0
+    for await (const chunk of response) length += (chunk as Buffer).length
+    t.equal(length, 2 + 50 * (100_000 + 'data: \n\n'.length))
+    await whenClosed(place)
+    await turn()
+    counts.push((sockets[0] as net.Socket).listenerCount('drain'))
+  }
+  t.equal(sockets.length, 1)
+  t.strictSame(counts, [counts[0], counts[0], counts[0]])
+  t.equal(app.sse.stats().open, 0)
 })

@@ -4,6 +4,7 @@ import t from 'tap'
 import { describe } from '../lib/describe.js'
 import { DEFAULTS } from '../lib/options.js'
 import { PlainEncoder } from '../lib/schema/encoder.js'
+import { Chunk } from '../lib/wire/chunk.js'
 import { comparePositions, epochOf, formatCursor, parseCursor, timeOf } from '../lib/wire/cursor.js'
 import { controlFrame, END_FRAME, escapeJson, HEARTBEAT, prelude } from '../lib/wire/encode.js'
 import { MAX_ID_LENGTH } from '../lib/wire/field.js'
@@ -246,4 +247,19 @@ t.test('positions of one epoch have an order', async (t) => {
   for (const [i, a] of positions.entries()) for (const [j, b] of positions.entries()) t.equal(Math.sign(comparePositions(a, b)), Math.sign(i - j), `${a} ${b}`)
   t.equal(timeOf('a-b_c.1763800000000-4'), 1763800000000)
   t.equal(epochOf('a-b_c.1763800000000-4'), 'a-b_c')
+})
+
+t.test('a chunk is its bytes, and its bytes framed as HTTP/1.1 frames them', (t) => {
+  for (const text of ['a', 'x'.repeat(15), 'x'.repeat(16), 'x'.repeat(255), 'x'.repeat(256), 'x'.repeat(65_536), 'é', '更大的'.repeat(1_000), 'a\ud800b', '🎉'.repeat(5_461)]) {
+    const chunk = new Chunk(text)
+    const bytes = Buffer.from(text)
+    t.equal(chunk.length, bytes.length)
+    t.ok(chunk.bytes.equals(bytes))
+    t.equal(chunk.bytes, chunk.bytes)
+    t.ok(chunk.framed.equals(Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from('\r\n')])))
+  }
+  const pair = new Chunk('x'.repeat(10) + 'é')
+  t.equal(pair.framed.toString(), 'c\r\nxxxxxxxxxxé\r\n', 'whether the frame is asked for first or the bytes')
+  t.equal(pair.bytes.toString(), 'xxxxxxxxxxé')
+  t.end()
 })

@@ -5,6 +5,7 @@ import type { DisconnectWhere, ResetReason } from '../../types/channel.js'
 import { SSE_ERR_EVENTS_LOST } from '../errors.js'
 import type { SseStream } from '../stream/stream.js'
 import type { Supply } from '../stream/supply.js'
+import { Chunk } from '../wire/chunk.js'
 import { claimsPosition } from '../wire/headers.js'
 import { epochOf, formatCursor, isPosition, parseCursor } from '../wire/cursor.js'
 import { Cursor } from './cursor.js'
@@ -357,10 +358,10 @@ export class Feed implements Supply, SnapshotOwner {
     }
     cursor.place = selection.next
     cursor.position = selection.position
-    if (text !== '') this.#write(Buffer.from(text), selection.chosen.length)
+    if (text !== '') this.#write(new Chunk(text), selection.chosen.length)
   }
 
-  #write (chunk: Buffer, events: number): void {
+  #write (chunk: Chunk, events: number): void {
     if (!this.stream.isOpen) return // a filter has ended it
     this.#hub.delivered(events)
     this.stream.write(chunk, events)

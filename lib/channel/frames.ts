@@ -1,6 +1,7 @@
 // Entries as bytes for streams, and back as events for filters.
 import type { BrokerEntry, Position } from '../../types/broker.js'
 import type { ResetReason } from '../../types/channel.js'
+import { Chunk } from '../wire/chunk.js'
 import { controlFrame } from '../wire/encode.js'
 
 /** Bytes of one write at most, unless a single event has more: what one reader can make this process hold. */
@@ -8,7 +9,7 @@ export const CHUNK_BYTES = 65_536
 
 /** The same bytes for every stream that stands at the same place. */
 export interface Join {
-  readonly chunk: Buffer
+  readonly chunk: Chunk
   readonly events: number
   /** The place, in a ring or a page, behind what is in it, and the position there. */
   readonly next: number
@@ -96,7 +97,7 @@ export function join (entries: Entries, from: number, latest: boolean): Join {
   const { chosen, next, position } = select(entries, from, latest)
   let text = ''
   for (const entry of chosen) text += frameOf(entry, entry.id)
-  return { chunk: Buffer.from(text), events: chosen.length, next, position }
+  return { chunk: new Chunk(text), events: chosen.length, next, position }
 }
 
 /** What was published. Our own encoder wrote the frame, so there is but one form to read. */

@@ -1,15 +1,18 @@
 // One connection: gathers frames, writes them, and closes once with one reason.
+import type { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { CloseReason, SseClosed, SseContext } from '../../types/stream.js'
 import type { Clock, Sleeper } from '../clock.js'
 import { SSE_ERR_ALREADY_SENT, SSE_ERR_FORBIDDEN, SSE_ERR_SOURCE_FAILED } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
+import { Chunk } from '../wire/chunk.js'
 import { HEARTBEAT, prelude } from '../wire/encode.js'
 import { errorFrame, farewell, genericErrorFrame, spreadRetry } from './farewell.js'
 import { Body, type BodyOwner } from './body.js'
 import { isDestroyed } from './gone.js'
 import type { Taker } from './puller.js'
 import { shedHeaders } from './shed.js'
+import { socketOf } from './socket.js'
 import { StallWatch } from './stall.js'
 import type { Supply } from './supply.js'
 import type { Turns } from './turns.js'
@@ -81,7 +84,10 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
   #direct = false
   #ended = false
 
-  #onDrain: (() => void) | undefined
+  /** Where chunks go past the response, as soon as they can. */
+  #socket: Socket | undefined
+  /** What is listened to for 'drain'. */
+  #drains: FastifyReply['raw'] | Socket | undefined
 
   #lastWrite = 0
   #endAt: number | undefined
@@ -203,7 +209,7 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
   }
 
   /** Writes at once what other streams may write too. */
-  write (chunk: Buffer, events: number): void {
+  write (chunk: Chunk, events: number): void {
     this.#bytes += chunk.length
     this.#events += events
     this.#send(chunk)
@@ -320,17 +326,35 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
     this.#send(this.#takeBuffer())
   }
 
-  #send (chunk: Buffer): void {
+  #send (chunk: Chunk): void {
     this.#lastWrite = Math.floor(this.#host.clock.now)
-    const { raw } = this.reply
-    if (this.#direct ? raw.write(chunk) : this.#body?.push(chunk)) return
+    if (this.#push(chunk)) return
     this.#blocked = true
-    if (this.#direct && this.#onDrain === undefined) raw.on('drain', this.#onDrain = () => this.#drained()) // few streams ever block
+    if (this.#direct) this.#listenForDrain() // few streams ever block
     this.#watchForStall()
   }
 
-  #takeBuffer (): Buffer {
-    const chunk = Buffer.from(this.#buffer)
+  /** Whether more is taken. */
+  #push (chunk: Chunk): boolean {
+    if (!this.#direct) return this.#body?.push(chunk.bytes) === true
+    if (this.#socket !== undefined) return this.#socket.write(chunk.framed)
+    const isFree = this.reply.raw.write(chunk.bytes) // the first one takes the head along
+    this.#socket = socketOf(this.reply)
+    return isFree
+  }
+
+  #listenForDrain (): void {
+    const { raw } = this.reply
+    const blocks = raw.writableNeedDrain ? raw : this.#socket ?? raw
+    if (this.#drains === blocks) return
+    this.#drains = blocks
+    const onDrain = () => this.#drained()
+    blocks.on('drain', onDrain)
+    if (blocks !== raw) raw.on('close', () => blocks.off('drain', onDrain)) // the socket may serve others after
+  }
+
+  #takeBuffer (): Chunk {
+    const chunk = new Chunk(this.#buffer)
     this.#buffer = ''
     this.#bytes += chunk.length
     this.#events += this.#gathered
@@ -427,16 +451,15 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
     if (!this.#direct) {
       const body = this.#body as Body // it flows through it
       if (isCut(this.#reason)) body.destroy()
-      else if (this.#buffer !== '') body.push(this.#takeBuffer())
+      else if (this.#buffer !== '') body.push(this.#takeBuffer().bytes)
       body.push(null)
       if (!body.destroyed) this.#watchForStall()
       return
     }
     const { raw } = this.reply
     if (!isCut(this.#reason) && !isDestroyed(raw)) {
-      const chunk = this.#takeBuffer()
       // Not end(chunk): as the first write it would make Node send a content-length, and of a stream there is none.
-      if (chunk.length > 0) raw.write(chunk)
+      if (this.#buffer !== '') this.#push(this.#takeBuffer())
       if (this.#body === undefined) raw.end()
       this.#watchForStall()
     }

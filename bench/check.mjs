@@ -1,0 +1,25 @@
+// `npm run bench:check`: the hot paths against the limits written by hand, in one short run. What is allowed is half again as
+// much as was measured when this was written, which is room for a noisy machine, and less than a path that has become
+// twice as slow. Run `npm run build` first.
+import { boundLine, machine } from './harness/report.mjs'
+
+const CHECKS = [
+  // A quiet machine: 0.85.
+  { name: 'stream', options: { rounds: 5, events: 100_000 }, most: [1.28] },
+  // 1.05, and 0.2 of the 20 ms that another route may wait.
+  { name: 'streams', options: { rounds: 5, events: 1_000 }, most: [1.58, 1] },
+  // 0.83 one by one, 0.09 by ten.
+  { name: 'broadcast', options: { rounds: 5, connections: [1_000], deliveries: 100_000 }, most: [1.25, 0.14] }
+]
+
+console.log(machine())
+for (const { name, options, most } of CHECKS) {
+  const { title, run } = await import(`./workloads/${name}.mjs`)
+  const { bounds } = await run({ peers: false, ...options })
+  console.log(`\n${title}`)
+  for (const [index, one] of bounds.entries()) {
+    const checked = { ...one, most: most[index], holds: one.ratio <= most[index] }
+    console.log(boundLine(checked))
+    if (!checked.holds) process.exitCode = 1
+  }
+}

@@ -1,0 +1,23 @@
+// Results as text: tables with the median and the spread, and bounds that hold or do not.
+import os from 'node:os'
+
+export const machine = () => `${os.cpus()[0].model.trim()}, ${os.availableParallelism()} cores, ${(os.totalmem() / 2 ** 30).toFixed(0)} GiB, ${os.type()} ${os.release().split('-')[0]}, Node.js ${process.version}`
+
+const digits = (value) => value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)
+
+/** A cell: the median, and behind it the least and the most. Empty where there is nothing, a dash where no answer came. */
+export const cell = (value) => value === undefined ? '' : value.median === Infinity ? '-' : `${digits(value.median)} (${digits(value.least)}-${digits(value.most)})`
+
+/** Rows of a Markdown table. */
+export function table (head, rows) {
+  const lines = [head, head.map((_, column) => column === 0 ? '---' : '---:'), ...rows]
+  return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+}
+
+/** A ratio of two medians of one run, and what it may be. */
+export function bound (what, value, against, most) {
+  const ratio = value.median / against.median
+  return { what, ratio, most, holds: ratio <= most }
+}
+
+export const boundLine = ({ what, ratio, most, holds }) => `- ${holds ? 'met' : '**not met**'}: ${what}: ${digits(ratio)}, at most ${digits(most)}`
