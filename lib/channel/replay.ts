@@ -1,5 +1,5 @@
 // Readers that stand further back than the window. Their history is read page by page, for all of them at once: the
-// page behind the one that is furthest back serves everyone who stands within it. So a crowd of any size costs a topic
+// page behind the one that has waited longest serves everyone who stands within it. So a crowd of any size costs a topic
 // as many reads as it has pages.
 import type { BrokerEntry, Page, Position } from '../../types/broker.js'
 import type { Sleeper } from '../clock.js'
@@ -14,7 +14,7 @@ const PAGE_ENTRIES = 1_024
 const KEPT_PAGES = 64
 
 /**
- * Reads at the place of whoever stands furthest back, before it is taken for a crowd. Then history is read from its
+ * Reads at the place of whoever has waited longest, before it is taken for a crowd. Then history is read from its
  * beginning on, each page behind the one before: pages that begin wherever somebody stands overlap, and are never enough.
  */
 const READS_BEFORE_SCAN = 4
@@ -108,7 +108,7 @@ export class Replay implements Sleeper {
   heapIndex = -1
   readonly #host: TopicHost
   readonly #topic: Topic
-  /** Who waits for a page, and how many reads had been sent when they began to. */
+  /** Who waits for a page, in the order in which they began to, and how many reads had been sent by then. */
   readonly #waiting = new Map<Reader, number>()
   readonly #pages: HistoryPage[] = []
   #running = false
@@ -139,7 +139,7 @@ export class Replay implements Sleeper {
 
   // In a turn of its own, so that all who come in one turn are served by one page.
   #step = (): void => {
-    const after = this.#closed ? undefined : this.#furthestBack()
+    const after = this.#closed ? undefined : this.#longestWaiting
     if (after === undefined) {
       this.#running = false
       if (this.#pages.length > 0) this.#host.clock.wake(this, this.#host.now + KEPT_MS)
@@ -199,12 +199,10 @@ export class Replay implements Sleeper {
     this.wake()
   }
 
-  #furthestBack (): Position | '' | undefined {
-    let furthest: Position | '' | undefined
-    for (const { position } of this.#waiting.keys()) {
-      if (furthest === undefined || comparePositions(position, furthest) < 0) furthest = position
-    }
-    return furthest
+  // Not the one that is furthest back: as long as others come from there, nobody else would have a turn.
+  get #longestWaiting (): Position | '' | undefined {
+    const [reader] = this.#waiting.keys()
+    return reader?.position
   }
 
   #keep (page: HistoryPage): void {
