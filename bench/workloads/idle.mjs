@@ -1,0 +1,31 @@
+// Five thousand connections that wait, with their heartbeat on: memory of the server for each.
+import { contestantsOf } from '../harness/contestants.mjs'
+import { contest } from '../harness/contest.mjs'
+import { bound } from '../harness/report.mjs'
+
+export const title = 'Idle connections'
+export const unit = 'KiB of server memory a connection, heartbeat on; 5,000 connections'
+
+const CONNECTIONS = 5_000
+const WARM_UP = 1_500
+
+async function measure (server) {
+  const warm = await server.readers('/topic', WARM_UP)
+  await warm.leave()
+  const before = await server.ask('weigh')
+  const readers = await server.readers('/topic', CONNECTIONS)
+  const after = await server.ask('weigh')
+  await readers.leave()
+  return { rss: (after.rss - before.rss) / CONNECTIONS / 1_024, heap: (after.heap - before.heap) / CONNECTIONS / 1_024 }
+}
+
+export async function run ({ rounds, peers }) {
+  const contestants = (await contestantsOf('topic', { peers })).filter((file) => file !== 'batched') // it waits as raw does
+  const { results, versions } = await contest(contestants, rounds, { bytes: 30, kind: 'ascii', heartbeat: 15_000 }, measure)
+  return {
+    columns: { 'KiB of memory': (file) => results[file]?.rss, 'KiB of heap': (file) => results[file]?.heap },
+    contestants,
+    versions,
+    bounds: [bound('a subscriber against a response held open by hand', results['typed-sse'].rss, results.raw.rss, 1.2)]
+  }
+}

@@ -1,0 +1,28 @@
+// The always-ready stream with small and large payloads, in ASCII and in mixed scripts.
+import { contestantsOf } from '../harness/contestants.mjs'
+import { contest } from '../harness/contest.mjs'
+import { bound } from '../harness/report.mjs'
+import { cpuOfStream } from './stream.mjs'
+
+export const title = 'Payloads of all sizes'
+export const unit = 'microseconds of server CPU an event; one always-ready stream'
+
+const SIZES = [30, 300, 3_000, 30_000]
+const BYTES = 40_000_000
+
+export async function run ({ rounds, peers, sizes = SIZES }) {
+  const contestants = await contestantsOf('stream', { peers })
+  const columns = {}
+  const bounds = []
+  const versions = {}
+  for (const kind of ['ascii', 'unicode']) {
+    for (const bytes of sizes) {
+      const events = Math.min(100_000, Math.ceil(BYTES / bytes))
+      const { results, versions: seen } = await contest(contestants, rounds, { bytes, kind, heartbeat: false }, (server) => cpuOfStream(server, events))
+      Object.assign(versions, seen)
+      columns[`${bytes} B ${kind}`] = (file) => results[file]?.cpu
+      bounds.push(bound(`${bytes} B, ${kind}, against batched writes by hand`, results['typed-sse'].cpu, results.batched.cpu, 1))
+    }
+  }
+  return { columns, contestants, versions, bounds }
+}
