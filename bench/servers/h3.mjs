@@ -17,11 +17,11 @@ export async function start ({ payload }) {
   app.get('/stream', (event) => {
     const stream = new EventStream(event)
     const { n } = getQuery(event)
-    let isOpen = true
-    stream.onClosed(() => { isOpen = false })
+    const reader = { isHere: true }
+    stream.onClosed(() => { reader.isHere = false })
     void (async () => {
       // A push to a reader that has gone resolves at once: without a look at it the loop would starve all others.
-      for (let next = 0; next < Number(n) && isOpen; next++) await stream.push(eventOf(next))
+      for (let next = 0; next < Number(n) && reader.isHere; next++) await stream.push(eventOf(next))
       await stream.close()
     })()
     return stream
@@ -30,10 +30,10 @@ export async function start ({ payload }) {
   app.get('/tokens', (event) => {
     const stream = new EventStream(event)
     const { n, ms } = getQuery(event)
-    let isOpen = true
-    stream.onClosed(() => { isOpen = false })
+    const reader = { isHere: true }
+    stream.onClosed(() => { reader.isHere = false })
     void (async () => {
-      for (let next = 0; next < Number(n) && isOpen; next++) {
+      for (let next = 0; next < Number(n) && reader.isHere; next++) {
         await delay(Number(ms))
         await stream.push(eventOf(next))
       }
