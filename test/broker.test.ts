@@ -4,23 +4,9 @@ import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { memoryBroker, type Broker, type BrokerEntry, type BrokerSink } from '../lib/index.js'
 import { brokerContract } from '../lib/testing/index.js'
+import { brokerWith } from './helpers/broker-with.js'
 
 type Overrides = (broker: Broker) => Partial<Broker>
-
-function altered (overrides: Overrides): Broker {
-  const broker = memoryBroker()
-  const own: Broker = {
-    open: (sink) => broker.open(sink),
-    publish: (...given) => broker.publish(...given),
-    attach: (topic) => broker.attach(topic),
-    detach: (topic) => broker.detach(topic),
-    read: (...given) => broker.read(...given),
-    command: (text) => broker.command(text),
-    health: () => broker.health(),
-    close: () => broker.close()
-  }
-  return Object.assign(own, overrides(broker))
-}
 
 const sink = { entry () {}, suspect () {}, command () {} }
 const KEPT = { max: 100, bytes: 10_000, ttl: 60_000 }
@@ -37,7 +23,7 @@ t.test('the contract of brokers', async (t) => {
 async function failures (overrides: Overrides, shared = false): Promise<string[]> {
   const failed: string[] = []
   const runs: Array<[string, () => Promise<void>]> = []
-  brokerContract({ test: (name, run) => runs.push([name, run]), create: () => altered(overrides), patience: 50, shared })
+  brokerContract({ test: (name, run) => runs.push([name, run]), create: () => brokerWith(overrides), patience: 50, shared })
   for (const [name, run] of runs) {
     try {
       await run()

@@ -4,7 +4,8 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import t, { type Test } from 'tap'
-import { memoryBroker, type Broker, type ChannelOptions, type Position, type SubscribeOptions, type Subscription, type Topic } from '../lib/index.js'
+import type { ChannelOptions, Position, SubscribeOptions, Subscription, Topic } from '../lib/index.js'
+import { brokerWith } from './helpers/broker-with.js'
 import { RawSocket } from './helpers/raw-socket.js'
 import { readStream, type StreamReader } from './helpers/read-events.js'
 import { serve, type Served } from './helpers/serve.js'
@@ -53,22 +54,6 @@ const publishAll = async (publish: News['publish'], count: number): Promise<Posi
 }
 
 type Channel = Topic<{ tick: { n: number } }>
-
-/** The memory broker, with some methods of a test's own. */
-function brokerWith (own: (broker: Broker) => Partial<Broker>): Broker {
-  const broker = memoryBroker()
-  return {
-    open: (sink) => broker.open(sink),
-    publish: (...given) => broker.publish(...given),
-    attach: (topic) => broker.attach(topic),
-    detach: (topic) => broker.detach(topic),
-    read: (...given) => broker.read(...given),
-    command: (text) => broker.command(text),
-    health: () => broker.health(),
-    close: () => broker.close(),
-    ...own(broker)
-  }
-}
 
 const epoch = (id: Position) => id.split('.')[0] as string // it has one
 const headOf = (text: string) => /id: (\S+)/.exec(text)?.[1] as string // each stream begins with one

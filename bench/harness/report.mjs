@@ -6,7 +6,7 @@ export const machine = () => `${os.cpus()[0].model.trim()}, ${os.availableParall
 const digits = (value) => value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)
 
 /** A cell: the median, and behind it the least and the most. Empty where there is nothing, a dash where no answer came. */
-export const cell = (value) => value === undefined ? '' : value.median === Infinity ? '-' : `${digits(value.median)} (${digits(value.least)}-${digits(value.most)})`
+export const cell = (value) => value === null ? '' : Number.isFinite(value.median) ? `${digits(value.median)} (${digits(value.least)}-${digits(value.most)})` : '-'
 
 /** Rows of a Markdown table. */
 export function table (head, rows) {

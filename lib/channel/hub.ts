@@ -7,12 +7,9 @@ import type { Clock, Sleeper } from '../clock.js'
 import type { Turns } from '../stream/turns.js'
 import type { Feed } from './feed.js'
 import { LagHistogram } from './lag.js'
+import { Quantum } from './quantum.js'
 import { subscribeTo, type Part, type TopicRef, type TopicSubscription } from './subscription.js'
 import { Topic, type ChannelCounts, type Reader, type TopicHost } from './topic.js'
-
-/** Ten thousand writes hold the event loop for 100 ms. So readers are served for this long, and everything else runs in between. */
-const QUANTUM_MS = 4
-const READERS_BETWEEN_LOOKS = 32
 
 /** Bytes of all windows. Beyond it, the topics that have been quiet for longest let go of theirs. */
 export const WINDOWS_BYTES = 268_435_456
@@ -236,19 +233,18 @@ export class Hub implements BrokerSink, TopicHost {
 
   #serve = (): void => {
     this.#queued = false
-    const isDone = this.#serveUntil(this.now + QUANTUM_MS)
+    const isDone = this.#serveFor(new Quantum(this))
     for (const topic of this.#remembering) topic.forget()
     this.#remembering.clear()
     if (!isDone) this.#queue()
   }
 
   /** Serves one crowd to its end before the next one. What comes meanwhile puts its topic behind the others. */
-  #serveUntil (until: number): boolean {
-    let served = 0
+  #serveFor (quantum: Quantum): boolean {
     for (this.#serving ??= this.#next(); this.#serving !== undefined; this.#serving = this.#next()) {
       for (let next = this.#serving.next(); next.done !== true; next = this.#serving.next()) {
         next.value.flush()
-        if (++served % READERS_BETWEEN_LOOKS === 0 && this.now > until) return false
+        if (quantum.isOver()) return false
       }
       if (this.#servingSince !== undefined) this.#lag.add(this.now - this.#servingSince)
     }

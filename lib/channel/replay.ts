@@ -5,6 +5,7 @@ import type { BrokerEntry, Page, Position } from '../../types/broker.js'
 import type { Sleeper } from '../clock.js'
 import { comparePositions, epochOf } from '../wire/cursor.js'
 import { CHUNK_BYTES, join, type Entries, type Join } from './frames.js'
+import { Quantum } from './quantum.js'
 import type { Reader, Topic, TopicHost } from './topic.js'
 
 /** Entries of a page at most, where they are too small to fill one write. */
@@ -21,10 +22,6 @@ const READS_BEFORE_SCAN = 4
 
 /** Bytes of kept pages of all topics together. Beyond it, a topic that reads another page drops its oldest. */
 export const KEPT_BYTES = 33_554_432
-
-/** As the hub serves streams, for so long that nobody else waits for long. */
-const QUANTUM_MS = 4
-const READERS_BETWEEN_LOOKS = 32
 
 /** Kept pages are dropped when nobody has asked for that long. */
 const KEPT_MS = 2_000
@@ -214,15 +211,14 @@ export class Replay implements Sleeper {
 
   /** @param read the number of the read that gave the page */
   #serve (page: HistoryPage, read: number, readers: Iterator<Reader> = [...this.#waiting.keys()].values()): void {
-    const until = this.#host.now + QUANTUM_MS
-    let served = 0
+    const quantum = new Quantum(this.#host)
     for (let next = readers.next(); next.done !== true; next = readers.next()) {
       const reader = next.value
       const since = this.#waiting.get(reader)
       if (since === undefined) continue // it has left meanwhile
       if (reader.position === '' && since >= read) continue
       if (!this.#give(reader, page) && since < read) this.#decide(reader, page)
-      if (++served % READERS_BETWEEN_LOOKS === 0 && this.#host.now > until) {
+      if (quantum.isOver()) {
         setImmediate(() => this.#serve(page, read, readers))
         return
       }
