@@ -1,14 +1,14 @@
-// `npm run bench:check`: the hot paths against the limits written by hand, in one short run. What is allowed is half again as
-// much as was measured when this was written, which is room for a noisy machine, and less than a path that has become
-// twice as slow. Run `npm run build` first.
+// `npm run bench:check`: the hot paths against the limits written by hand, in one short run. What is allowed is more
+// than was measured when this was written, which is room for a noisy machine, and less than a path that has become twice
+// as slow. Run `npm run build` first.
 import { boundLine, machine } from './harness/report.mjs'
 
 const CHECKS = [
-  // A quiet machine: 0.85.
+  // In CI: 0.73; on a machine that was busy, up to 0.97.
   { name: 'stream', options: { rounds: 5, events: 100_000 }, most: [1.28] },
-  // 1.05, and 0.2 of the 20 ms that another route may wait.
+  // 1.03, and 0.2 of the 20 ms that another route may wait.
   { name: 'streams', options: { rounds: 5, events: 1_000 }, most: [1.58, 1] },
-  // 0.83 one by one, 0.09 by ten.
+  // 0.86 one by one, 0.09 by ten.
   { name: 'broadcast', options: { rounds: 5, connections: [1_000], deliveries: 100_000 }, most: [1.25, 0.14] }
 ]
 

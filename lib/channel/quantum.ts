@@ -3,7 +3,7 @@
 /** Ten thousand writes hold the event loop for 100 ms. */
 const QUANTUM_MS = 4
 
-/** A look at the clock costs about a tenth of a write. */
+/** So that the clock is not looked at behind each of them. */
 const READERS_BETWEEN_LOOKS = 32
 
 export class Quantum {
