@@ -92,6 +92,24 @@ t.test('what other clients take for a line end is escaped, wherever a string sta
   t.equal(await frame(Type.Any(), { [text]: [text] }), `:\nevent: e\ndata: {"${escaped}":["${escaped}"]}\n\n`)
 })
 
+t.test('long text is escaped wherever JSON or the wire needs it, as short text is', async (t) => {
+  const plain = 'the quick brown fox jumps over the lazy dog, '.repeat(4)
+  const special = ['"', '\\', '\0', '\n', '\r', '\t', '\x1f', '\u0085', '\u2028', '\u2029', '\ud800', '\udfff', '\ud83c\udf89', '\x7f', 'é', '語']
+  for (const text of ['a', plain]) {
+    const payloads = special.flatMap((char) => [char + text, text + char, text + char + text, text])
+    const response = await stream(t, { e: Type.String() }, payloads.map((data) => ({ event: 'e', data })))
+    const expected = payloads.map((data) => `event: e\ndata: ${JSON.stringify(data).replace(/[\u0085\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)}\n\n`)
+    t.equal(response.body, `:\n${expected.join('')}`)
+  }
+})
+
+t.test('numbers are written as JSON.stringify writes them', async (t) => {
+  const edges = [0, -0, 7, 12, 999, 1_000, 1_001, 10_007, 999_999, 1_000_000, 1_000_001, 20_030_004, 1_700_000_000_000, 2 ** 31, 2 ** 53 - 1, 2 ** 53, 2 ** 53 + 2, 1e21, 0.1, 1e-7, 1.5e300, 5e-324]
+  const numbers = [...edges, ...edges.map((n) => -n), ...fc.sample(fc.maxSafeInteger(), 200), ...fc.sample(fc.double({ noNaN: true, noDefaultInfinity: true }), 200)]
+  const response = await stream(t, { e: Type.Number() }, numbers.map((data) => ({ event: 'e', data })))
+  t.equal(response.body, `:\n${numbers.map((n) => `event: e\ndata: ${JSON.stringify(n)}\n\n`).join('')}`)
+})
+
 t.test('what is inherited is not sent, and what holds itself is refused', async (t) => {
   t.strictSame(await roundTrip(t, Type.Object({ ['__proto__']: Type.Optional(Type.Object({})), a: Type.Integer() }), { a: 1 }), { a: 1 })
   const cycle: { next?: unknown } = {}

@@ -68,7 +68,7 @@ export class ChannelCore implements TopicOptions {
     if (dedupe !== undefined && (typeof dedupe !== 'string' || dedupe === '' || dedupe.length > MAX_DEDUPE_LENGTH)) {
       throw new SSE_ERR_INVALID_OPTION(`Expected \`dedupe\` to be a string of 1 to ${MAX_DEDUPE_LENGTH} characters, got ${kindOf(dedupe)}`)
     }
-    const frame = (event.name === 'message' ? '' : event.line) + encodeData(event, { data })
+    const frame = (event.name === 'message' ? '' : event.line) + encodeData(event, { data }) + '\n'
     const bytes = Buffer.byteLength(frame)
     if (bytes > this.retention.bytes) {
       const allowed = this.retention.max === 0 ? `the ${this.retention.bytes} that an event may have where there is no history` : `\`history.bytes\` (${this.retention.bytes}) allows for all events of a topic together`

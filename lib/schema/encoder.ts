@@ -27,7 +27,7 @@ function toFrame (line: string, data: string, item: Item, { minimal }: ResolvedO
   if (item.id !== undefined) checkId(item.id)
   if (item.retry !== undefined) checkRetry(item.retry)
   if (item.comment !== undefined) commentLines(item.comment)
-  return `${data}\n`
+  return `${data}\n\n`
 }
 
 /** For routes without `schema.sse`. */
@@ -37,7 +37,7 @@ export class PlainEncoder implements Encoder {
   encode (given: unknown, options: ResolvedOptions): string {
     const item = readItem(given)
     const line = item.event === undefined ? '' : eventLine(checkEventName(item.event))
-    const data = item.text === undefined ? `data: ${escapeJson(toJson(item.data))}\n` : textLines(item.text)
+    const data = item.text === undefined ? `data: ${escapeJson(toJson(item.data))}` : textLines(item.text)
     return toFrame(line, data, item, options)
   }
 
@@ -83,7 +83,7 @@ export class SchemaEncoder implements Encoder {
   }
 }
 
-/** The payload's `data` lines. @throws SSE_ERR_INVALID_DATA, SSE_ERR_NOT_SERIALIZABLE */
+/** The payload's `data` lines, without the last line feed. @throws SSE_ERR_INVALID_DATA, SSE_ERR_NOT_SERIALIZABLE */
 export function encodeData (event: CompiledEvent, item: Item): string {
   if (event.isText) {
     const text = item.text ?? item.data
@@ -92,10 +92,10 @@ export function encodeData (event: CompiledEvent, item: Item): string {
   }
   if (item.text !== undefined) throw invalidData(event.name, '/', "it is sent as JSON, so give it `data`. Text is for events whose schema is Type.String({ contentMediaType: 'text/plain' })")
   event.check(item.data)
-  return `data: ${toJson(item.data, event.stringify)}\n`
+  return 'data: ' + toJson(item.data, event.stringify)
 }
 
 function encodeUnchecked (event: CompiledEvent, item: Item): string {
   const text = item.text ?? (event.isText ? item.data : undefined)
-  return typeof text === 'string' ? textLines(text) : `data: ${toJson(item.data, event.stringify)}\n`
+  return typeof text === 'string' ? textLines(text) : 'data: ' + toJson(item.data, event.stringify)
 }

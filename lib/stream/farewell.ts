@@ -19,7 +19,7 @@ export function retryWithin (spread: number): number {
 
 /** @param reconnects whether the client is an EventSource that asked by GET */
 export function farewell (reason: CloseReason, options: ResolvedOptions, reconnects: boolean): string {
-  if (options.minimal) return reason === 'complete' && options.done !== undefined ? `${textLines(options.done)}\n` : ''
+  if (options.minimal) return reason === 'complete' && options.done !== undefined ? `${textLines(options.done)}\n\n` : ''
   if (reason === 'complete') return reconnects && options.end ? END_FRAME : ''
   return controlFrame('bye', { reason }, { retry: reason === 'shutdown' ? retryWithin(options.shutdown.spread) : reconnectDelay(options) })
 }

@@ -47,20 +47,20 @@ export function eventLine (event: string): string {
  * One whole frame, with its blank line.
  *
  * @param event what `eventLine` gave
- * @param data one or more `data` lines, each with its line feed
+ * @param data one or more `data` lines, the last one without its line feed
  */
 export function encodeFrame (event: string, data: string, { id, retry, comment }: SseMeta): string {
   let frame = event
   if (comment !== undefined) frame = commentLines(comment) + frame
   if (retry !== undefined) frame += `retry: ${checkRetry(retry)}\n`
   frame += data
-  if (id !== undefined) frame += `id: ${checkId(id)}\n`
-  return frame + '\n'
+  if (id !== undefined) frame += `\nid: ${checkId(id)}`
+  return frame + '\n\n'
 }
 
 /** A frame of the plugin's own: `sse.error`, `sse.bye` and their like. It has data, so that clients dispatch it. */
 export function controlFrame (name: string, data: unknown, meta: SseMeta = {}): string {
-  return encodeFrame(`event: sse.${name}\n`, `data: ${escapeJson(toJson(data))}\n`, meta)
+  return encodeFrame(`event: sse.${name}\n`, `data: ${escapeJson(toJson(data))}`, meta)
 }
 
 /**

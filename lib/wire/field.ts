@@ -56,7 +56,7 @@ export function checkRetry (retry: unknown): number {
  */
 export function textLines (text: unknown): string {
   if (typeof text !== 'string') throw new SSE_ERR_INVALID_FIELD(`Expected \`text\` to be a string, got ${kindOf(text)}`)
-  return `data: ${text.split(LINE_END).join('\ndata: ')}\n`
+  return `data: ${text.split(LINE_END).join('\ndata: ')}`
 }
 
 export function commentLines (comment: unknown): string {
