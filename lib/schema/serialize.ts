@@ -8,6 +8,7 @@
 // schema allows any further properties, all are written.
 import { Kind, type TSchema } from '@sinclair/typebox'
 import { escapeJson } from '../wire/encode.js'
+import { digitsOf } from './digits.js'
 
 export type Stringify = (value: unknown) => string | undefined
 
@@ -67,8 +68,8 @@ class Generator {
   compile (schema: TSchema): Stringify {
     const name = this.#serializer([schema])
     // eslint-disable-next-line no-new-func -- names come from JSON.stringify, and values are never part of the code
-    const make = new Function('any', 'quote', `'use strict'\n${this.#code.join('\n')}\nreturn ${name}`)
-    return make(stringifyAny, quote) as Stringify // the code above is such a function
+    const make = new Function('any', 'quote', 'digits', `'use strict'\n${this.#code.join('\n')}\nreturn ${name}`)
+    return make(stringifyAny, quote, digitsOf) as Stringify // the code above is such a function
   }
 
   /** The name of the function that writes a value of any of these schemas. */
@@ -88,7 +89,7 @@ class Generator {
   #body ({ string, number, boolean, date, objects, arrays }: Shapes): string {
     let body = ''
     if (string) body += 'if (typeof v === "string") return quote(v)\n'
-    if (number) body += 'if (typeof v === "number") return Number.isFinite(v) ? `${v}` : "null"\n'
+    if (number) body += 'if (typeof v === "number") return Number.isSafeInteger(v) ? digits(v) : Number.isFinite(v) ? `${v}` : "null"\n'
     if (boolean) body += 'if (typeof v === "boolean") return v ? "true" : "false"\n'
     if (date) body += 'if (v instanceof Date && !Number.isNaN(v.getTime())) return `"${v.toISOString()}"`\n'
     if (objects.length + arrays.length === 0) return body
