@@ -961,3 +961,48 @@ t.test('a socket that serves one stream after another keeps no listener of any',
   t.strictSame(after, [1, 1, 1])
   t.equal(app.sse.stats().open, 0)
 })
+
+t.test('what waits for a slow reader stays as it was, whatever others write meanwhile', async (t) => {
+  const EVENTS = 3_000 // 30 MB: more than the kernel takes for a reader that waits
+  const eventOf = (name: string, n: number) => `${name}${n}`.padEnd(10_000, name) // several of them go in one write
+  const sockets: net.Socket[] = []
+  const { port } = await serve(t, (app) => {
+    app.server.on('connection', (socket) => sockets.push(socket))
+    app.get('/:name', (request, reply) => reply.sse(function * () {
+      for (let n = 0; n < EVENTS; n++) yield eventOf((request.params as { name: string }).name, n)
+    }))
+  })
+  const get = async (name: string) => (await once(http.get({ port, path: `/${name}`, agent: false, headers: asEventSource }), 'response') as [http.IncomingMessage])[0]
+  const isWhole = async (response: http.IncomingMessage, name: string) => {
+    let body = ''
+    for await (const chunk of response.setEncoding('latin1')) body += chunk as string
+    return body === `:\n${Array.from({ length: EVENTS }, (_, n) => `data: ${eventOf(name, n)}\n\n`).join('')}${END}`
+  }
+  const slow = await get('a')
+  await until(() => sockets[0]?.writableNeedDrain === true)
+  t.equal(await isWhole(await get('b'), 'b'), true)
+  t.equal(await isWhole(slow, 'a'), true)
+})
+
+t.test('who keeps what goes to the socket keeps it as it was', async (t) => {
+  const kept: Buffer[] = []
+  const { app, port } = await serve(t, (app) => {
+    app.server.on('connection', (socket: net.Socket) => {
+      const write = socket.write.bind(socket) as (chunk: Buffer) => boolean
+      Object.assign(socket, {
+        write (chunk: Buffer) {
+          kept.push(chunk)
+          return write(chunk)
+        }
+      })
+    })
+    app.get('/', (_request, reply) => reply.sse(function * () {
+      for (let n = 0; n < 40; n++) yield String(n).padEnd(10_000, 'x')
+    }))
+  })
+  const [response] = await once(http.get({ port, agent: false, headers: asEventSource }), 'response') as [http.IncomingMessage]
+  await response.resume().toArray()
+  const events = kept.filter((chunk) => typeof chunk !== 'string').map(String).join('').match(/(?<=data: )\d+/g)
+  t.strictSame(events, Array.from({ length: 40 }, (_, n) => String(n)))
+  t.equal(app.sse.stats().open, 0)
+})

@@ -12,6 +12,7 @@ import { Body, type BodyOwner } from './body.js'
 import { isDestroyed } from './gone.js'
 import type { Taker } from './puller.js'
 import { shedHeaders } from './shed.js'
+import { giveBack, take } from './slab.js'
 import { socketOf } from './socket.js'
 import { StallWatch } from './stall.js'
 import type { Supply } from './supply.js'
@@ -326,7 +327,9 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
     if (this.#buffer === '' || this.#blocked || this.#ended || this.#phase !== 'flowing') return
     const { raw } = this.reply
     if (this.#direct && isDestroyed(raw)) return // its 'close' is on the way
-    this.#send(this.#takeBuffer())
+    const chunk = this.#takeBuffer()
+    this.#send(chunk)
+    if (this.#socket !== undefined) giveBack(chunk.framed, this.#socket)
   }
 
   #send (chunk: Chunk): void {
@@ -357,7 +360,7 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
   }
 
   #takeBuffer (): Chunk {
-    const chunk = new Chunk(this.#buffer)
+    const chunk = new Chunk(this.#buffer, this.#socket === undefined ? undefined : take)
     this.#buffer = ''
     this.#bytes += chunk.length
     this.#events += this.#gathered

@@ -15,10 +15,14 @@ export class Chunk {
   readonly length: number
   #bytes: Buffer | undefined
 
-  /** @param text not empty: a chunk of none would end the body */
-  constructor (text: string) {
+  /**
+   * @param text not empty: a chunk of none would end the body
+   * @param allocate gives at least so many bytes
+   */
+  constructor (text: string, allocate: (size: number) => Buffer = Buffer.allocUnsafe) {
     const length = Buffer.byteLength(text)
-    const all = Buffer.allocUnsafe(HEAD + length + 2)
+    const size = HEAD + length + 2
+    const all = allocate(size)
     // ASCII has as many bytes as characters, and its latin1 form, which Node copies several times faster, is the same.
     all.write(text, HEAD, length === text.length ? 'latin1' : 'utf8')
     all[HEAD + length] = CR
@@ -27,7 +31,7 @@ export class Chunk {
     all[HEAD - 2] = CR
     let start = HEAD - 2
     for (let rest = length; rest > 0; rest >>>= 4) all[--start] = DIGITS[rest & 15] as number // one of 16
-    this.framed = all.subarray(start)
+    this.framed = all.subarray(start, size)
     this.length = length
   }
 
