@@ -7,8 +7,12 @@ import { discardSource, isThenable, openSource, type EventIterator } from './sou
 import type { Supply } from './supply.js'
 import type { Turns, TurnTaker } from './turns.js'
 
-/** A quantum is over after this time, looked at every so many pulls: checks and sources can be slow. */
-const QUANTUM_MS = 2
+/**
+ * A quantum is over after this time: longer than it takes to fill a write, since each turn of the event loop costs as much as
+ * dozens of events, and short enough for everybody else. The clock is looked at behind each write, and every so many pulls,
+ * because checks and sources can be slow.
+ */
+const QUANTUM_MS = 1
 const PULLS_BETWEEN_LOOKS = 32
 
 /** Stands for the undefined that an iterator must not give, where undefined says that there is no next. */
@@ -18,7 +22,7 @@ const NO_RESULT = { value: undefined }
 export interface Taker {
   /** Whether another one can be taken now. */
   readonly wants: boolean
-  /** Takes one. Returns whether that is enough for this turn. */
+  /** Takes one. Returns whether that made it write. */
   accept (frame: string): boolean
   /** The source has come to its end. */
   finish (): void
@@ -154,16 +158,14 @@ export class Puller implements Supply, TurnTaker {
       this.#taker.finish()
       return
     }
+    let hasWritten = false
     try {
       const frame = this.#pulled.encode(result.value)
-      if (frame !== undefined && this.#taker.accept(frame)) {
-        this.yield()
-        return
-      }
+      if (frame !== undefined) hasWritten = this.#taker.accept(frame)
     } catch (error) {
       this.#thrown = { error }
     }
-    if (++this.#pulls % PULLS_BETWEEN_LOOKS === 0 && this.#host.clock.now > this.#quantumEnd) this.yield()
+    if ((++this.#pulls % PULLS_BETWEEN_LOOKS === 0 || hasWritten) && this.#host.clock.now > this.#quantumEnd) this.yield()
   }
 
   #fail = (error: unknown): void => {

@@ -193,7 +193,7 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
   }
 
   accept (frame: string, events = 1): boolean {
-    if (this.#reason !== undefined) return true // what a payload's toJSON() calls may have ended it
+    if (this.#reason !== undefined) return false // what a payload's toJSON() calls may have ended it
     this.#gathered += events
     this.#buffer += frame
     if (this.#phase === 'opening') this.#commit()
