@@ -105,7 +105,7 @@ export const median = (numbers) => {
 /**
  * @param contestants names of files in servers/
  * @param measure resolves with an object of numbers; rejects where the contestant got it wrong
- * @returns for each contestant that could: of each number the median, the least and the most
+ * @returns for each contestant that could: of each number its value in each round, the median, the least and the most
  */
 export async function contest (contestants, rounds, given, measure) {
   const all = new Map(contestants.map((file) => [file, []]))
@@ -129,7 +129,7 @@ export async function contest (contestants, rounds, given, measure) {
   for (const [file, values] of all) {
     results[file] = Object.fromEntries(Object.keys(values[0]).map((key) => {
       const numbers = values.map((one) => one[key])
-      return [key, { median: median(numbers), least: Math.min(...numbers), most: Math.max(...numbers) }]
+      return [key, { rounds: numbers, median: median(numbers), least: Math.min(...numbers), most: Math.max(...numbers) }]
     }))
   }
   return { results, versions }

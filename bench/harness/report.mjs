@@ -1,5 +1,6 @@
 // Results as text: tables with the median and the spread, and bounds that hold or do not.
 import os from 'node:os'
+import { median } from './contest.mjs'
 
 export const machine = () => `${os.cpus()[0].model.trim()}, ${os.availableParallelism()} cores, ${(os.totalmem() / 2 ** 30).toFixed(0)} GiB, ${os.type()} ${os.release().split('-')[0]}, Node.js ${process.version}`
 
@@ -14,9 +15,14 @@ export function table (head, rows) {
   return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }
 
-/** A ratio of two medians of one run, and what it may be. */
+/**
+ * The median of the ratios within a round, and what it may be: a machine that others use too is now faster and now slower, but
+ * those who take turns in a round find it alike.
+ *
+ * @param against what was measured, or a number
+ */
 export function bound (what, value, against, most) {
-  const ratio = value.median / against.median
+  const ratio = median(value.rounds.map((one, round) => one / (against.rounds?.[round] ?? against)))
   return { what, ratio, most, holds: ratio <= most }
 }
 

@@ -11,7 +11,7 @@ export const unit = 'microseconds of server CPU an event; payloads of 300 bytes'
  * third stream, for so long: behind 30,000 events it has a fourth of the CPU of the next 200,000.
  */
 const WARM_UPS = 4
-const WARM_UP = 200_000
+const WARM_UP = { least: 10_000, most: 200_000 }
 
 /** @param events of which the CPU is counted */
 export async function cpuOfStream (server, events) {
@@ -20,7 +20,7 @@ export async function cpuOfStream (server, events) {
     await readers.reach(count)
     await readers.leave()
   }
-  const warmUp = Math.min(WARM_UP, events) / WARM_UPS
+  const warmUp = Math.ceil(Math.min(Math.max(events, WARM_UP.least), WARM_UP.most) / WARM_UPS)
   for (let n = 0; n < WARM_UPS; n++) await read(`/stream?n=${warmUp}`, warmUp)
   const { cpu } = await server.cpuOf(() => read(`/stream?n=${events}`, events))
   return { cpu: cpu / events }
