@@ -15,12 +15,12 @@ const at = (name) => new URL(name, import.meta.url)
 const results = JSON.parse(readFileSync(at('results.json'), 'utf8'))
 
 async function measure (name) {
-  const { title, unit, run } = await import(`./workloads/${name}.mjs`)
+  const { title, bar = title, unit, run } = await import(`./workloads/${name}.mjs`)
   const { columns, contestants, versions, bounds } = await run({ rounds: ROUNDS[name], peers: true })
   const rows = []
   for (const file of contestants) rows.push({ name: await nameOf(file), values: Object.values(columns).map((of) => of(file) ?? null) })
   const date = new Date().toISOString().slice(0, 10)
-  return { title, unit, date, machine: machine(), versions, rounds: ROUNDS[name], columns: Object.keys(columns), rows, bounds }
+  return { title, bar, unit, date, machine: machine(), versions, rounds: ROUNDS[name], columns: Object.keys(columns), rows, bounds }
 }
 
 function sectionOf ({ title, unit, date, machine, versions, rounds, columns, rows, bounds }) {
@@ -47,9 +47,10 @@ for (const name of asked.length === 0 ? Object.keys(ROUNDS) : asked) {
 const measured = Object.keys(ROUNDS).filter((name) => name in results).map((name) => results[name])
 const [before, old] = readFileSync(at('README.md'), 'utf8').split(BEGIN)
 writeFileSync(at('README.md'), [before, BEGIN, `\n${measured.map(sectionOf).join('\n\n')}\n`, END, old.split(END)[1]].join(''))
-const panels = measured.filter(({ title }) => title !== results.payloads?.title).map(({ title, columns, rows }) => ({
-  title,
-  column: columns[0],
+// The first column of each.
+const panels = measured.filter((one) => one !== results.payloads).map(({ bar, unit, rows }) => ({
+  title: bar,
+  unit: unit.split(/[,;]/)[0],
   values: rows.filter(({ values }) => Number.isFinite(values[0]?.median)).map(({ name, values }) => [name, values[0].median])
 }))
 writeFileSync(at('results.svg'), drawBars(panels, measured[0].machine))

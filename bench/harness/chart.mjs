@@ -8,12 +8,12 @@ const PANEL = 46
 const escape = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
 const shown = (value) => value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)
 
-/** @param panels { title, column, values: [name, number][] } */
+/** @param panels { title, unit, values: [name, number][] } */
 export function drawBars (panels, about) {
   const parts = []
   let y = 12
-  for (const { title, column, values } of panels) {
-    parts.push(`<text class="title" x="8" y="${y + 14}">${escape(title)}</text><text class="unit" x="${WIDTH - 8}" y="${y + 14}" text-anchor="end">${escape(column)}, less is better</text>`)
+  for (const { title, unit, values } of panels) {
+    parts.push(`<text class="title" x="8" y="${y + 14}">${escape(title)}</text><text class="unit" x="${WIDTH - 8}" y="${y + 14}" text-anchor="end">${escape(unit)}; less is better</text>`)
     y += 26
     const most = Math.max(...values.map(([, value]) => value))
     for (const [name, value] of values) {

@@ -5,6 +5,7 @@ import { contest } from '../harness/contest.mjs'
 import { bound } from '../harness/report.mjs'
 
 export const title = 'Broadcast'
+export const bar = 'Broadcast to 1,000 readers, one event a turn'
 export const unit = 'microseconds of server CPU a delivery; payloads of 300 bytes'
 
 async function cpuOfDelivery (server, readers, from, turns, perTurn, connections) {
