@@ -963,8 +963,8 @@ t.test('a socket that serves one stream after another keeps no listener of any',
 })
 
 t.test('what waits for a slow reader stays as it was, whatever others write meanwhile', async (t) => {
-  const EVENTS = 3_000 // 30 MB: more than the kernel takes for a reader that waits
-  const eventOf = (name: string, n: number) => `${name}${n}`.padEnd(10_000, name) // several of them go in one write
+  const EVENTS = 3_600 // 30 MB: more than the kernel takes for a reader that waits
+  const eventOf = (name: string, n: number) => `${name}${n}`.padEnd(8_400, name) // four of them fill a slab
   const sockets: net.Socket[] = []
   const { port } = await serve(t, (app) => {
     app.server.on('connection', (socket) => sockets.push(socket))
@@ -985,24 +985,55 @@ t.test('what waits for a slow reader stays as it was, whatever others write mean
 })
 
 t.test('who keeps what goes to the socket keeps it as it was', async (t) => {
-  const kept: Buffer[] = []
-  const { app, port } = await serve(t, (app) => {
-    app.server.on('connection', (socket: net.Socket) => {
+  class Keeping extends net.Socket {}
+  const ways: Record<string, (socket: net.Socket, keep: (chunk: Buffer) => void) => void> = {
+    'by a write of their own': (socket, keep) => {
       const write = socket.write.bind(socket) as (chunk: Buffer) => boolean
-      Object.assign(socket, {
-        write (chunk: Buffer) {
-          kept.push(chunk)
-          return write(chunk)
-        }
-      })
+      Object.assign(socket, { write (chunk: Buffer) { keep(chunk); return write(chunk) } })
+    },
+    'by a _write of their own': (socket, keep) => {
+      const write = socket._write.bind(socket)
+      socket._write = (chunk, encoding, callback) => { keep(chunk as Buffer); write(chunk, encoding, callback) }
+    },
+    'by a class of their own': (socket, keep) => {
+      Keeping.prototype.write = function (this: net.Socket, chunk: Buffer, ...rest: []) { keep(chunk); return net.Socket.prototype.write.call(this, chunk, ...rest) } as typeof socket.write
+      Object.setPrototypeOf(socket, Keeping.prototype)
+    }
+  }
+  for (const [name, intercept] of Object.entries(ways)) {
+    const kept: Buffer[] = []
+    const { port } = await serve(t, (app) => {
+      app.server.on('connection', (socket: net.Socket) => intercept(socket, (chunk) => kept.push(chunk)))
+      app.get('/', (_request, reply) => reply.sse(function * () {
+        for (let n = 0; n < 40; n++) yield String(n).padEnd(8_400, 'x') // four of them fill a slab
+      }))
     })
-    app.get('/', (_request, reply) => reply.sse(function * () {
-      for (let n = 0; n < 40; n++) yield String(n).padEnd(10_000, 'x')
+    const [response] = await once(http.get({ port, agent: false, headers: asEventSource }), 'response') as [http.IncomingMessage]
+    await response.resume().toArray()
+    // The first may go with the head, several at once, past `_write`.
+    const events = kept.filter((chunk) => typeof chunk !== 'string').map(String).join('').match(/(?<=data: )\d+/g) ?? []
+    t.ok(events.length > 30)
+    t.strictSame(events, Array.from({ length: events.length }, (_, n) => String(40 - events.length + n)), name)
+  }
+})
+
+t.test('nothing follows the end of a response that somebody else has ended', async (t) => {
+  const { base, whenClosed } = await serve(t, (app) => {
+    app.get('/:size', (request, reply) => reply.sse(async function * () {
+      yield 'a'
+      await turn()
+      yield 'b'
+      await turn()
+      reply.raw.end()
+      yield 'x'.repeat(Number((request.params as { size: string }).size))
     }))
   })
-  const [response] = await once(http.get({ port, agent: false, headers: asEventSource }), 'response') as [http.IncomingMessage]
-  await response.resume().toArray()
-  const events = kept.filter((chunk) => typeof chunk !== 'string').map(String).join('').match(/(?<=data: )\d+/g)
-  t.strictSame(events, Array.from({ length: 40 }, (_, n) => String(n)))
-  t.equal(app.sse.stats().open, 0)
+  for (const [index, size] of [1, 40_000].entries()) {
+    const client = await RawSocket.request(base, `/${size}`)
+    await whenClosed(index + 1)
+    client.ask('/no/where')
+    await until(() => client.text.includes('"statusCode":404'))
+    t.match(client.text, /data: b\n\n\r\n0\r\n\r\nHTTP\/1\.1 404/)
+    client.socket.destroy()
+  }
 })

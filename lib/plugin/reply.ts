@@ -7,7 +7,7 @@ import { TopicSubscription } from '../channel/subscription.js'
 import { SSE_ERR_ALREADY_SENT, SSE_ERR_FORBIDDEN, SSE_ERR_UNKNOWN_EVENT } from '../errors.js'
 import { resolveOptions } from '../options.js'
 import { SchemaEncoder, type Encoder } from '../schema/encoder.js'
-import { isDestroyed } from '../stream/gone.js'
+import { isOver } from '../stream/over.js'
 import { Puller } from '../stream/puller.js'
 import { checkSource, discardSource } from '../stream/source.js'
 import { SseStream } from '../stream/stream.js'
@@ -38,7 +38,7 @@ function start (host: Host, reply: FastifyReply, source: unknown, given: SseOpti
   }
   const route = routeOf(host, reply)
   const options = given === undefined ? route.options : resolveOptions(given, route.options, 'the options of reply.sse()')
-  if (isDestroyed(reply.raw)) return false // the client left while the handler was busy: its 'close' will not come again
+  if (isOver(reply.raw)) return false // the client left while the handler was busy: its 'close' will not come again
 
   if (request.method === 'HEAD') {
     if (source instanceof TopicSubscription && source.isGuarded) answerHeadIfGranted(reply, isGranted(source, request))

@@ -24,7 +24,7 @@ const LONG = 100
 
 function isPlain (text: string): boolean {
   if (text.length < LONG) return !NEEDS_ESCAPE.test(text)
-  // Each of these is a native search, and those for what ASCII has not are over at once where the text is ASCII.
+  // Each of these is a native search; of those for what Latin-1 has not, the answer is known where the text is kept as such.
   return NO_CONTROLS.test(text) && !text.includes('"') && !text.includes('\\') &&
     !text.includes('\u0085') && !text.includes('\u2028') && !text.includes('\u2029') && text.isWellFormed()
 }

@@ -22,7 +22,7 @@ const NO_RESULT = { value: undefined }
 export interface Taker {
   /** Whether another one can be taken now. */
   readonly wants: boolean
-  /** Takes one. Returns whether that made it write. */
+  /** Takes one. Returns whether there was enough for a write. */
   accept (frame: string): boolean
   /** The source has come to its end. */
   finish (): void

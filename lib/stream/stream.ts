@@ -9,10 +9,10 @@ import { Chunk } from '../wire/chunk.js'
 import { HEARTBEAT, prelude } from '../wire/encode.js'
 import { errorFrame, farewell, genericErrorFrame, spreadRetry } from './farewell.js'
 import { Body, type BodyOwner } from './body.js'
-import { isDestroyed } from './gone.js'
+import { isOver } from './over.js'
 import type { Taker } from './puller.js'
 import { shedHeaders } from './shed.js'
-import { giveBack, take } from './slab.js'
+import { giveBack, take, takesSlabs } from './slab.js'
 import { socketOf } from './socket.js'
 import { StallWatch } from './stall.js'
 import type { Supply } from './supply.js'
@@ -209,7 +209,7 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
   ready (): boolean {
     if (this.#phase !== 'flowing' || this.#reason !== undefined) return false
     this.#flush()
-    return !this.#blocked && !(this.#direct && isDestroyed(this.reply.raw))
+    return !this.#blocked && !(this.#direct && isOver(this.reply.raw))
   }
 
   /** Writes at once what other streams may write too. */
@@ -326,10 +326,8 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
   #flush (): void {
     if (this.#buffer === '' || this.#blocked || this.#ended || this.#phase !== 'flowing') return
     const { raw } = this.reply
-    if (this.#direct && isDestroyed(raw)) return // its 'close' is on the way
-    const chunk = this.#takeBuffer()
-    this.#send(chunk)
-    if (this.#socket !== undefined) giveBack(chunk.framed, this.#socket)
+    if (this.#direct && isOver(raw)) return // its 'close' is on the way
+    this.#send(this.#takeBuffer())
   }
 
   #send (chunk: Chunk): void {
@@ -343,7 +341,11 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
   /** Whether more is taken. */
   #push (chunk: Chunk): boolean {
     if (!this.#direct) return this.#body?.push(chunk.bytes) === true
-    if (this.#socket !== undefined) return this.#socket.write(chunk.framed)
+    if (this.#socket !== undefined) {
+      const isFree = this.#socket.write(chunk.framed)
+      giveBack(chunk.framed, this.#socket)
+      return isFree
+    }
     const isFree = this.reply.raw.write(chunk.bytes) // the first one takes the head along
     this.#socket = socketOf(this.reply)
     return isFree
@@ -360,7 +362,7 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
   }
 
   #takeBuffer (): Chunk {
-    const chunk = new Chunk(this.#buffer, this.#socket === undefined ? undefined : take)
+    const chunk = new Chunk(this.#buffer, this.#socket !== undefined && takesSlabs(this.#socket) ? take : undefined)
     this.#buffer = ''
     this.#bytes += chunk.length
     this.#events += this.#gathered
@@ -463,7 +465,7 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
       return
     }
     const { raw } = this.reply
-    if (!isCut(this.#reason) && !isDestroyed(raw)) {
+    if (!isCut(this.#reason) && !isOver(raw)) {
       // Not end(chunk): as the first write it would make Node send a content-length, and of a stream there is none.
       if (this.#buffer !== '') this.#push(this.#takeBuffer())
       if (this.#body === undefined) raw.end()

@@ -52,7 +52,7 @@ export function checkRetry (retry: unknown): number {
 
 /**
  * Text as `data` lines. CRLF, CR and LF all end a line for a parser, so all three end one here; the
- * receiver gets LF for each. Text that is empty is one line with nothing on it, which is still an event.
+ * receiver gets LF for each. Text that is empty is one line with nothing on it, which is still an event. The last line has no LF.
  */
 export function textLines (text: unknown): string {
   if (typeof text !== 'string') throw new SSE_ERR_INVALID_FIELD(`Expected \`text\` to be a string, got ${kindOf(text)}`)
