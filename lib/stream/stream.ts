@@ -90,6 +90,8 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
 
   /** Where chunks go past the response, as soon as they can. */
   #socket: Socket | undefined
+  /** Whether there was a first write, which takes the head along. */
+  #isUnderWay = false
   /** What is listened to for 'drain'. */
   #drains: FastifyReply['raw'] | Socket | undefined
 
@@ -341,13 +343,11 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
   /** Whether more is taken. */
   #push (chunk: Chunk): boolean {
     if (!this.#direct) return this.#body?.push(chunk.bytes) === true
-    if (this.#socket !== undefined) {
-      const isFree = this.#socket.write(chunk.framed)
-      giveBack(chunk.framed, this.#socket)
-      return isFree
-    }
-    const isFree = this.reply.raw.write(chunk.bytes) // the first one takes the head along
-    this.#socket = socketOf(this.reply)
+    if (this.#isUnderWay) this.#socket ??= socketOf(this.reply)
+    this.#isUnderWay = true
+    if (this.#socket === undefined) return this.reply.raw.write(chunk.bytes)
+    const isFree = this.#socket.write(chunk.framed)
+    giveBack(chunk.framed, this.#socket)
     return isFree
   }
 
