@@ -57,6 +57,8 @@ export class Puller implements Supply, TurnTaker {
   #released = false
   #pulls = 0
   #quantumEnd = 0
+  /** The turn of the event loop that the quantum belongs to. */
+  #quantumTurn = 0
 
   constructor (host: PullerHost, taker: Taker, pulled: Pulled) {
     this.#host = host
@@ -65,7 +67,7 @@ export class Puller implements Supply, TurnTaker {
   }
 
   start (): void {
-    this.#quantumEnd = this.#host.clock.now + QUANTUM_MS
+    this.#beginQuantum(this.#host.clock.now)
     try {
       const iterator = openSource(this.#pulled.source, this.#pulled.context)
       if (isThenable(iterator)) iterator.then(this.#adopt, this.#fail)
@@ -102,7 +104,7 @@ export class Puller implements Supply, TurnTaker {
 
   takeTurn (): void {
     this.#yielding = false
-    this.#quantumEnd = this.#host.clock.now + QUANTUM_MS
+    this.#beginQuantum(this.#host.clock.now)
     this.pull()
   }
 
@@ -165,7 +167,20 @@ export class Puller implements Supply, TurnTaker {
     } catch (error) {
       this.#thrown = { error }
     }
-    if ((++this.#pulls % PULLS_BETWEEN_LOOKS === 0 || hasWritten) && this.#host.clock.now > this.#quantumEnd) this.yield()
+    if (++this.#pulls % PULLS_BETWEEN_LOOKS === 0 || hasWritten) this.#lookAtClock()
+  }
+
+  // A source that waits for something outside has long let the others have their turns, and does not go behind them.
+  #lookAtClock (): void {
+    const { now } = this.#host.clock
+    if (now <= this.#quantumEnd) return
+    if (this.#quantumTurn === this.#host.turns.current) this.yield()
+    else this.#beginQuantum(now)
+  }
+
+  #beginQuantum (now: number): void {
+    this.#quantumEnd = now + QUANTUM_MS
+    this.#quantumTurn = this.#host.turns.current
   }
 
   #fail = (error: unknown): void => {

@@ -9,9 +9,25 @@ export interface TurnTaker {
 export class Turns {
   #waiting: TurnTaker[] = []
   #first = 0
+  #current = 0
+  #counting = false
+
+  /** The number of this turn of the event loop. Turns in which nobody asks are not counted. */
+  get current (): number {
+    if (!this.#counting) {
+      this.#counting = true
+      setImmediate(this.#count)
+    }
+    return this.#current
+  }
 
   wait (taker: TurnTaker): void {
     if (this.#waiting.push(taker) - this.#first === 1) setImmediate(this.#next)
+  }
+
+  #count = (): void => {
+    this.#counting = false
+    this.#current++
   }
 
   // An immediate that is set while immediates run is run in the next turn.
