@@ -4,11 +4,11 @@
 import { boundLine, machine } from './harness/report.mjs'
 
 const CHECKS = [
-  // 0.7 to 0.82.
+  // 0.59 to 0.64.
   { name: 'stream', options: { rounds: 5, events: 100_000 }, most: [1.2] },
-  // 0.78, and 0.25 of the 20 ms that another route may wait.
+  // 0.74, and 0.27 of the 20 ms that another route may wait in the worst round.
   { name: 'streams', options: { rounds: 5, events: 2_000 }, most: [1.3, 1] },
-  // 0.86 one by one, 0.09 by ten.
+  // 0.85 one by one, 0.10 by ten.
   { name: 'broadcast', options: { rounds: 5, connections: [1_000], deliveries: 100_000 }, most: [1.25, 0.14] }
 ]
 

@@ -7,15 +7,23 @@ const AT_ONCE = 100
 
 /** What each payload's JSON begins with, and its number behind that. */
 const HEAD = Buffer.from('{"n":')
+/** What it ends with, and its line. */
+const TAIL = Buffer.from('"}\n')
 const ZERO = 0x30
 const NINE = 0x39
+const COLON = 0x3a
 
 const { port, path, connections, bytes, kind } = JSON.parse(process.argv[2])
-/** What the wire takes at least for the rest of an event, behind its number. */
-const rest = Buffer.byteLength(JSON.stringify(payloadOf(bytes, kind)(0))) - HEAD.length - 1
+/** Bytes of an event between its number and what it ends with. */
+const rest = Buffer.byteLength(JSON.stringify(payloadOf(bytes, kind)(0))) - HEAD.length - 1 - (TAIL.length - 1)
+/** Events that each connection is to get. */
+const due = Number(new URL(path, 'http://bench').searchParams.get('n') ?? Infinity)
 
 let events = 0
 let received = 0
+/** Lines that begin with a colon, where nothing else comes: each has one. */
+let comments = 0
+let isLeaving = false
 let wrong
 let wanted = Infinity
 const sockets = []
@@ -24,9 +32,15 @@ const sockets = []
 const shared = Buffer.allocUnsafe(65_536)
 
 function tell () {
-  if (events < wanted && wrong === undefined) return
+  if (events < wanted) return
   wanted = Infinity
-  process.send({ reached: events, received, wrong })
+  process.send({ reached: events })
+}
+
+function complain (what) {
+  if (wrong !== undefined || isLeaving) return
+  wrong = what
+  process.send({ wrong })
 }
 
 /**
@@ -37,35 +51,41 @@ function reader () {
   let next = 0
   let skip = 0
   let matched = 0
+  let tail = TAIL.length
   let n = 0
-  return (length) => {
+  const read = (length) => {
     for (let at = 0; at < length;) {
-      if (skip > 0) { // no event is shorter than its payload
+      if (skip > 0) {
         const jump = Math.min(skip, length - at)
         skip -= jump
         at += jump
         continue
       }
       const byte = shared[at++]
-      if (matched < HEAD.length) {
+      if (tail < TAIL.length) {
+        if (byte !== TAIL[tail++]) complain(`event ${next - 1} is not as long as it should be`)
+        if (tail === TAIL.length) events++
+      } else if (matched < HEAD.length) {
+        if (byte === COLON) comments++
         matched = byte === HEAD[matched] ? matched + 1 : byte === HEAD[0] ? 1 : 0
       } else if (byte >= ZERO && byte <= NINE) {
         n = n * 10 + byte - ZERO
       } else {
-        if (n !== next) wrong ??= `event ${n} where ${next} was due`
+        if (n !== next) complain(`event ${n} where ${next} was due`)
         next = n + 1
-        events++
         n = 0
         matched = 0
         skip = rest - 1
+        tail = 0
       }
     }
   }
+  return { read, isDone: () => next === due && tail === TAIL.length }
 }
 
 function open () {
   return new Promise((resolve, reject) => {
-    const read = reader()
+    const { read, isDone } = reader()
     const callback = (length) => {
       resolve()
       received += length
@@ -76,7 +96,7 @@ function open () {
     const socket = net.connect({ port, host: '127.0.0.1', onread: { buffer: shared, callback } })
     sockets.push(socket)
     socket.write(`GET ${path} HTTP/1.1\r\nhost: bench\r\naccept: text/event-stream\r\n\r\n`)
-    socket.on('error', reject).on('close', () => { tell() })
+    socket.on('error', reject).on('close', () => { if (!isDone()) complain('a connection has closed too early') })
   })
 }
 
@@ -85,8 +105,9 @@ process.on('message', (message) => {
     wanted = message.until
     tell()
   } else if (message.count === true) {
-    process.send({ counted: received })
+    process.send({ received, comments })
   } else {
+    isLeaving = true
     for (const socket of sockets) socket.destroy()
     process.disconnect()
   }

@@ -1,46 +1,43 @@
 // Contestants take turns, round after round, each in a fresh process: what the machine does meanwhile hits all alike.
-import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
-
-const here = (name) => fileURLToPath(new URL(name, import.meta.url))
+import { Child } from './child.mjs'
 
 /** A server that runs. */
 export class Server {
   #id = 0
+  #readers = []
 
   static async start (file, given) {
     const server = new Server()
     server.given = given
-    server.process = fork(here('server.mjs'), [JSON.stringify({ file, ...given })], { execArgv: ['--expose-gc', ...(given.execArgv ?? [])] })
-    const [{ port, versions }] = await Promise.race([once(server.process, 'message'), once(server.process, 'exit').then(([code]) => { throw new Error(`${file} ended with ${code}`) })])
+    server.child = new Child('server.mjs', { file, ...given }, ['--expose-gc', ...(given.execArgv ?? [])])
+    const { port, versions } = await server.child.hears((message) => 'port' in message)
     return Object.assign(server, { port, versions })
   }
 
   async ask (command, given = {}) {
     const id = ++this.#id
-    this.process.send({ id, command, ...given })
-    for (;;) {
-      const [message] = await once(this.process, 'message')
-      if (message.id === id) return message.answer
-    }
+    return (await this.child.ask({ id, command, ...given }, (message) => message.id === id)).answer
   }
 
   /** Readers of a path, which begin to connect. */
   connect (path, connections) {
-    return new Readers({ port: this.port, path, connections, bytes: this.given.bytes, kind: this.given.kind })
+    const readers = new Readers({ port: this.port, path, connections, bytes: this.given.bytes, kind: this.given.kind })
+    this.#readers.push(readers)
+    return readers
   }
 
   /** Readers of a path. Resolves when each has got something. */
   async readers (path, connections) {
     const readers = this.connect(path, connections)
-    await readers.hears('opened')
+    await readers.opened
     return readers
   }
 
+  /** How long another route's answers take, in ms: undefined where none come. */
   async probe (probes) {
-    const [{ p50, p99 }] = await once(fork(here('probe.mjs'), [JSON.stringify({ port: this.port, probes })]), 'message')
-    return { p50: p50 ?? Infinity, p99: p99 ?? Infinity } // of which JSON knows nothing
+    const { p50, p99 } = await new Child('probe.mjs', { port: this.port, probes }).hears((message) => 'asked' in message)
+    return { p50, p99 }
   }
 
   /** Microseconds of CPU that the server needs while something is done. */
@@ -51,48 +48,41 @@ export class Server {
     return { cpu: after.cpu - before.cpu, ms: after.at - before.at, result }
   }
 
+  /** With all of its readers, where something went wrong. */
   async stop () {
-    this.process.kill()
-    await once(this.process, 'exit')
+    await Promise.all(this.#readers.map((readers) => readers.kill()))
+    await this.child.kill()
   }
 }
 
 export class Readers {
-  constructor (given) {
-    this.process = fork(here('clients.mjs'), [JSON.stringify(given)])
-  }
+  #child
 
-  async hears (what) {
-    for (;;) {
-      const [message] = await once(this.process, 'message')
-      if (message.wrong !== undefined) throw new Error(message.wrong)
-      if (what in message) return message
-    }
+  constructor (given) {
+    this.#child = new Child('clients.mjs', given)
+    this.opened = this.#child.hears((message) => 'opened' in message)
+    this.opened.catch(() => {}) // not everybody waits for it
   }
 
   /** Resolves when all of them together have got so many events since they came. */
   async reach (events) {
-    const heard = this.hears('reached')
-    this.process.send({ until: events })
-    return heard
+    await this.#child.ask({ until: events }, (message) => 'reached' in message)
   }
 
-  /** Bytes so far, heads too. */
-  async received () {
-    const heard = this.hears('counted')
-    this.process.send({ count: true })
-    return (await heard).counted
+  /** How many bytes there were so far, heads too, and how many comments. */
+  async counts () {
+    return await this.#child.ask({ count: true }, (message) => 'received' in message)
   }
 
   /** Whatever they are busy with. */
   async kill () {
-    this.process.kill('SIGKILL')
-    await once(this.process, 'exit')
+    await this.#child.kill()
   }
 
   async leave () {
-    this.process.send({})
-    await once(this.process, 'exit')
+    const over = once(this.#child.process, 'exit')
+    this.#child.process.send({})
+    await over
   }
 }
 
@@ -105,13 +95,15 @@ export const median = (numbers) => {
 /**
  * @param contestants names of files in servers/
  * @param measure resolves with an object of numbers; rejects where the contestant got it wrong
- * @returns for each contestant that could: of each number its value in each round, the median, the least and the most
+ * @returns for each contestant that could: of each number its value in each round, the median, the least and the most, Infinity
+ *   where it was undefined
  */
 export async function contest (contestants, rounds, given, measure) {
   const all = new Map(contestants.map((file) => [file, []]))
   const versions = {}
   for (let round = 0; round < rounds; round++) {
-    for (const file of contestants) {
+    const first = round % contestants.length // not always behind the same one
+    for (const file of [...contestants.slice(first), ...contestants.slice(0, first)]) {
       if (!all.has(file)) continue
       const server = await Server.start(file, given)
       Object.assign(versions, server.versions)
@@ -128,7 +120,7 @@ export async function contest (contestants, rounds, given, measure) {
   const results = {}
   for (const [file, values] of all) {
     results[file] = Object.fromEntries(Object.keys(values[0]).map((key) => {
-      const numbers = values.map((one) => one[key])
+      const numbers = values.map((one) => one[key] ?? Infinity)
       return [key, { rounds: numbers, median: median(numbers), least: Math.min(...numbers), most: Math.max(...numbers) }]
     }))
   }

@@ -7,7 +7,7 @@ export const machine = () => `${os.cpus()[0].model.trim()}, ${os.availableParall
 const digits = (value) => value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)
 
 /** A cell: the median, and behind it the least and the most. Empty where there is nothing, a dash where no answer came. */
-export const cell = (value) => value === null ? '' : Number.isFinite(value.median) ? `${digits(value.median)} (${digits(value.least)}-${digits(value.most)})` : '-'
+export const cell = (value) => value === null ? '' : Number.isFinite(value.most) ? `${digits(value.median)} (${digits(value.least)}-${digits(value.most)})` : Number.isFinite(value.median) ? `${digits(value.median)} (${digits(value.least)} to no answer)` : '-'
 
 /** Rows of a Markdown table. */
 export function table (head, rows) {
@@ -20,10 +20,12 @@ export function table (head, rows) {
  * those who take turns in a round find it alike.
  *
  * @param against what was measured, or a number
+ * @returns a ratio of null where one of them has failed
  */
 export function bound (what, value, against, most) {
+  if (value === undefined || against === undefined) return { what, ratio: null, most, holds: false }
   const ratio = median(value.rounds.map((one, round) => one / (against.rounds?.[round] ?? against)))
-  return { what, ratio, most, holds: ratio <= most }
+  return { what, ratio: Number.isFinite(ratio) ? ratio : null, most, holds: ratio <= most }
 }
 
-export const boundLine = ({ what, ratio, most, holds }) => `- ${holds ? 'met' : '**not met**'}: ${what}: ${digits(ratio)}, at most ${digits(most)}`
+export const boundLine = ({ what, ratio, most, holds }) => `- ${holds ? 'met' : '**not met**'}: ${what}: ${ratio === null ? 'nothing was measured' : digits(ratio)}, at most ${digits(most)}`

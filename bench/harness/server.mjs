@@ -27,10 +27,11 @@ const commands = {
     return { cpu: user + system, at: performance.now() }
   },
 
+  // Not the heap's free part, which grows and shrinks as V8 sees fit, and more than what is measured.
   async weigh () {
     for (let round = 0; round < 3; round++) { globalThis.gc(); await delay(50) }
-    const { rss, heapUsed } = process.memoryUsage()
-    return { rss, heap: heapUsed }
+    const { rss, heapTotal, heapUsed } = process.memoryUsage()
+    return { memory: rss - heapTotal + heapUsed, heap: heapUsed }
   },
 
   /** So many events in one turn. */

@@ -41,8 +41,8 @@ export async function run ({ rounds, peers, connections = [1_000, 5_000], delive
     columns[`${count} readers, one`] = (file) => results[file]?.one
     columns[`${count} readers, ten`] = (file) => results[file]?.ten
     bounds.push(
-      bound(`${count} readers, one event a turn, against raw writes of a prebuilt buffer`, results['typed-sse'].one, results.raw.one, 1.1),
-      bound(`${count} readers, ten events a turn, against the same one by one`, results['typed-sse'].ten, results.raw.one, 0.25)
+      bound(`${count} readers, one event a turn, against raw writes of a prebuilt buffer`, results['typed-sse']?.one, results.raw?.one, 1.1),
+      bound(`${count} readers, ten events a turn, against raw writes one by one`, results['typed-sse']?.ten, results.raw?.one, 0.25)
     )
   }
   return { columns, contestants, versions, bounds }

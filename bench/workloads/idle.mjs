@@ -16,16 +16,17 @@ async function measure (server) {
   const readers = await server.readers('/topic', CONNECTIONS)
   const after = await server.ask('weigh')
   await readers.leave()
-  return { rss: (after.rss - before.rss) / CONNECTIONS / 1_024, heap: (after.heap - before.heap) / CONNECTIONS / 1_024 }
+  const each = (what) => (after[what] - before[what]) / CONNECTIONS / 1_024
+  return { memory: each('memory'), heap: each('heap') }
 }
 
 export async function run ({ rounds, peers }) {
   const contestants = (await contestantsOf('topic', { peers })).filter((file) => file !== 'batched') // it waits as raw does
   const { results, versions } = await contest(contestants, rounds, { bytes: 30, kind: 'ascii', heartbeat: 15_000 }, measure)
   return {
-    columns: { 'KiB of memory': (file) => results[file]?.rss, 'KiB of heap': (file) => results[file]?.heap },
+    columns: { 'KiB of memory': (file) => results[file]?.memory, 'KiB of heap': (file) => results[file]?.heap },
     contestants,
     versions,
-    bounds: [bound('a subscriber against a response held open by hand', results['typed-sse'].rss, results.raw.rss, 1.2)]
+    bounds: [bound('a subscriber against a response held open by hand', results['typed-sse']?.memory, results.raw?.memory, 1.2)]
   }
 }

@@ -1,4 +1,4 @@
-// The always-ready stream with small and large payloads, in ASCII and in mixed scripts.
+// The always-ready stream with small and large payloads, in ASCII, in mixed scripts, and with much that JSON escapes.
 import { contestantsOf } from '../harness/contestants.mjs'
 import { contest } from '../harness/contest.mjs'
 import { bound } from '../harness/report.mjs'
@@ -7,8 +7,9 @@ import { cpuOfStream } from './stream.mjs'
 export const title = 'Payloads of all sizes'
 export const unit = 'microseconds of server CPU an event; one always-ready stream'
 
-const SIZES = [30, 300, 3_000, 30_000]
+const SIZES = { ascii: [30, 300, 3_000, 30_000], unicode: [30, 300, 3_000, 30_000], escapes: [300, 3_000] }
 const BYTES = 40_000_000
+const EVENTS = { least: 4_000, most: 100_000 }
 /** Below, the promises of the source, an async generator, cost more than the event; the limit's source is a loop. */
 const LEAST_BOUND = 300
 
@@ -17,13 +18,13 @@ export async function run ({ rounds, peers, sizes = SIZES }) {
   const columns = {}
   const bounds = []
   const versions = {}
-  for (const kind of ['ascii', 'unicode']) {
-    for (const bytes of sizes) {
-      const events = Math.min(100_000, Math.ceil(BYTES / bytes))
+  for (const [kind, each] of Object.entries(sizes)) {
+    for (const bytes of each) {
+      const events = Math.min(EVENTS.most, Math.max(EVENTS.least, Math.ceil(BYTES / bytes)))
       const { results, versions: seen } = await contest(contestants, rounds, { bytes, kind, heartbeat: false }, (server) => cpuOfStream(server, events))
       Object.assign(versions, seen)
       columns[`${bytes} B ${kind}`] = (file) => results[file]?.cpu
-      if (bytes >= LEAST_BOUND) bounds.push(bound(`${bytes} B, ${kind}, against batched writes by hand`, results['typed-sse'].cpu, results.batched.cpu, 1))
+      if (bytes >= LEAST_BOUND) bounds.push(bound(`${bytes} B, ${kind}, against batched writes by hand`, results['typed-sse']?.cpu, results.batched?.cpu, 1))
     }
   }
   return { columns, contestants, versions, bounds }

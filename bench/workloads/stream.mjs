@@ -29,7 +29,7 @@ export async function cpuOfStream (server, events) {
 export async function run ({ rounds, peers, events = 200_000 }) {
   const contestants = await contestantsOf('stream', { peers })
   const { results, versions } = await contest(contestants, rounds, { bytes: 300, kind: 'ascii', heartbeat: false }, (server) => cpuOfStream(server, events))
-  const cpu = (file) => results[file].cpu
+  const cpu = (file) => results[file]?.cpu
   const bounds = [bound('against batched writes by hand, unchecked', cpu('typed-sse'), cpu('batched'), 1)]
   if (results['fastify-sse'] !== undefined) bounds.unshift(bound('against @fastify/sse', cpu('typed-sse'), cpu('fastify-sse'), 1 / 3))
   return { columns: { 'us an event': (file) => results[file]?.cpu }, contestants, versions, bounds }

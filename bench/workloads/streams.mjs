@@ -23,7 +23,10 @@ async function measure (server, events) {
   const { cpu } = await server.cpuOf(() => read(events))
   const endless = server.connect('/stream?n=1000000000', STREAMS) // where the first one starves all others, they never get in
   await delay(1_000)
+  const before = await endless.counts()
   const { p50, p99 } = await server.probe(PROBES)
+  const after = await endless.counts()
+  if (after.received === before.received) throw new Error('its streams stood still while another route was asked')
   await endless.kill()
   return { cpu: cpu / (events * STREAMS), p50, p99 }
 }
@@ -31,10 +34,10 @@ async function measure (server, events) {
 export async function run ({ rounds, peers, events = 5_000 }) {
   const contestants = await contestantsOf('stream', { peers })
   const { results, versions } = await contest(contestants, rounds, { bytes: 300, kind: 'ascii', heartbeat: false }, (server) => measure(server, events))
-  const cpu = (file) => results[file].cpu
+  const cpu = (file) => results[file]?.cpu
   const bounds = [
     bound('against batched writes by hand, unchecked', cpu('typed-sse'), cpu('batched'), 1),
-    bound(`another route's p99 against ${P99_MS} ms`, results['typed-sse'].p99, P99_MS, 1)
+    bound(`another route's p99, in the worst round, against ${P99_MS} ms`, { rounds: [results['typed-sse']?.p99.most] }, P99_MS, 1)
   ]
   if (results['fastify-sse'] !== undefined) bounds.unshift(bound('against @fastify/sse', cpu('typed-sse'), cpu('fastify-sse'), 1 / 3))
   return { columns: { 'us an event': (file) => results[file]?.cpu, 'p50 ms': (file) => results[file]?.p50, 'p99 ms': (file) => results[file]?.p99 }, contestants, versions, bounds }

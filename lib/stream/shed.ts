@@ -1,4 +1,4 @@
-// Memory. What Fastify and Node.js keep of an answer whose head is made, they keep as long as the answer lasts: 2.8 KiB
+// Memory. What Fastify and Node.js keep of an answer whose head is made, they keep as long as the answer lasts: 3.3 KiB
 // beside the 5 KiB of a bare response. On ordinary answers nobody minds; ten thousand idle streams shed it.
 import type { EventEmitter } from 'node:events'
 import type { FastifyReply } from 'fastify'
@@ -28,6 +28,9 @@ export function shedWatch (emitter: EventEmitter): void {
 
 function ignore (): void {}
 
+/** Node's own name for the text of a head. */
+interface Headed { readonly _header?: string | null }
+
 let kOutHeaders: symbol | undefined
 
 /**
@@ -36,6 +39,8 @@ let kOutHeaders: symbol | undefined
  */
 export function shedHeaders ({ raw }: FastifyReply): void {
   raw.writeHead(raw.statusCode)
+  // Made of two dozen pieces, which V8 joins when it is read, and forgets.
+  void (raw as Headed)._header?.charCodeAt(0)
   kOutHeaders ??= Object.getOwnPropertySymbols(raw).find(({ description }) => description === 'kOutHeaders')
   if (kOutHeaders !== undefined && kOutHeaders in raw) Object.assign(raw, { [kOutHeaders]: null }) // as it is where no header was set
 }

@@ -19,8 +19,8 @@ import type { Supply } from './supply.js'
 import type { Turns } from './turns.js'
 
 /**
- * Characters gathered before they are written within the turn. Twice what a socket takes before it blocks: each write is a call
- * of the kernel, and with half of it an always-ready stream costs a fifth more.
+ * Characters gathered before they are written within the turn. Each write is a call of the kernel: with half of it an
+ * always-ready stream costs a twentieth more, and twice as much is twice what a reader that blocks makes the process hold.
  */
 const FLUSH_AT = 32_768
 
