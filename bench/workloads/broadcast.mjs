@@ -30,7 +30,7 @@ async function measure (server, connections, turns) {
   return { one: one.cpu, ten: ten.cpu }
 }
 
-export async function run ({ rounds, peers, connections = [1_000, 5_000], deliveries = 100_000 }) {
+export async function run ({ rounds, peers, connections = [1_000, 5_000], deliveries = 60_000 }) {
   const contestants = await contestantsOf('topic', { peers })
   const columns = {}
   const bounds = []

@@ -7,7 +7,7 @@
 // declared does not leak; of a union's or an intersection's objects, those that any member declares. Where the
 // schema allows any further properties, all are written.
 import { Kind, type TSchema } from '@sinclair/typebox'
-import { escapeJson } from '../wire/encode.js'
+import { escapeJson, staysOnLine } from '../wire/encode.js'
 import { digitsOf } from './digits.js'
 
 export type Stringify = (value: unknown) => string | undefined
@@ -25,8 +25,9 @@ const LONG = 100
 function isPlain (text: string): boolean {
   if (text.length < LONG) return !NEEDS_ESCAPE.test(text)
   // Each of these is a native search; of those for what Latin-1 has not, the answer is known where the text is kept as such.
-  return NO_CONTROLS.test(text) && !text.includes('"') && !text.includes('\\') &&
-    !text.includes('\u0085') && !text.includes('\u2028') && !text.includes('\u2029') && text.isWellFormed()
+  // What stands in most texts that need it comes first: where the expression fails, it goes all the way back.
+  return !text.includes('\n') && !text.includes('"') && !text.includes('\\') && NO_CONTROLS.test(text) &&
+    staysOnLine(text) && text.isWellFormed()
 }
 
 function quote (text: string): string {
