@@ -5,7 +5,7 @@ import { drawBars } from './harness/chart.mjs'
 import { nameOf } from './harness/contestants.mjs'
 import { boundLine, cell, machine, table } from './harness/report.mjs'
 
-const ROUNDS = { stream: 5, streams: 3, tokens: 3, broadcast: 3, idle: 3, heartbeat: 3, payloads: 3 }
+const ROUNDS = { stream: 5, streams: 5, tokens: 3, broadcast: 3, idle: 3, heartbeat: 3, payloads: 3 }
 const BEGIN = '<!-- results -->'
 const END = '<!-- end of results -->'
 

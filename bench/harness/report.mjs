@@ -1,7 +1,5 @@
 // Results as text: tables with the median and the spread, and bounds that hold or do not.
 import os from 'node:os'
-import { median } from './contest.mjs'
-
 export const machine = () => `${os.cpus()[0].model.trim()}, ${os.availableParallelism()} cores, ${(os.totalmem() / 2 ** 30).toFixed(0)} GiB, ${os.type()} ${os.release().split('-')[0]}, Node.js ${process.version}`
 
 const digits = (value) => value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)
@@ -16,15 +14,16 @@ export function table (head, rows) {
 }
 
 /**
- * The median of the ratios within a round, and what it may be: a machine that others use too is now faster and now slower, but
- * those who take turns in a round find it alike.
+ * The ratio of the least of both, and what it may be. A machine that others use too is now and then slower, by half and more and for
+ * minutes, and never faster than it is: so the least of the rounds is the nearest to what something costs, and the median is
+ * to what else went on.
  *
  * @param against what was measured, or a number
  * @returns a ratio of null where one of them has failed
  */
 export function bound (what, value, against, most) {
   if (value === undefined || against === undefined) return { what, ratio: null, most, holds: false }
-  const ratio = median(value.rounds.map((one, round) => one / (against.rounds?.[round] ?? against)))
+  const ratio = value.least / (against.least ?? against)
   return { what, ratio: Number.isFinite(ratio) ? ratio : null, most, holds: ratio <= most }
 }
 

@@ -35,9 +35,10 @@ export async function run ({ rounds, peers, events = 5_000 }) {
   const contestants = await contestantsOf('stream', { peers })
   const { results, versions } = await contest(contestants, rounds, { bytes: 300, kind: 'ascii', heartbeat: false }, (server) => measure(server, events))
   const cpu = (file) => results[file]?.cpu
+  const worst = results['typed-sse']?.p99.most
   const bounds = [
     bound('against batched writes by hand, unchecked', cpu('typed-sse'), cpu('batched'), 1),
-    bound(`another route's p99, in the worst round, against ${P99_MS} ms`, { rounds: [results['typed-sse']?.p99.most] }, P99_MS, 1)
+    bound(`another route's p99, in the worst round, against ${P99_MS} ms`, worst === undefined ? undefined : { least: worst }, P99_MS, 1)
   ]
   if (results['fastify-sse'] !== undefined) bounds.unshift(bound('against @fastify/sse', cpu('typed-sse'), cpu('fastify-sse'), 1 / 3))
   return { columns: { 'us an event': (file) => results[file]?.cpu, 'p50 ms': (file) => results[file]?.p50, 'p99 ms': (file) => results[file]?.p99 }, contestants, versions, bounds }

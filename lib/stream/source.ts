@@ -16,7 +16,7 @@ export type MaybePromise<Value> = Value | PromiseLike<Value>
 const KINDS = 'an async iterable, an iterable, a Readable, a ReadableStream, or a function that returns one of these'
 
 export function isThenable<Value> (value: unknown): value is PromiseLike<Value> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 }
 
 /** @throws SSE_ERR_INVALID_SOURCE */
