@@ -4,10 +4,10 @@
 import { boundLine, machine } from './harness/report.mjs'
 
 const CHECKS = [
-  // 0.59 to 0.64.
+  // 0.59 to 0.7.
   { name: 'stream', options: { rounds: 5, events: 100_000 }, most: [1.2] },
-  // 0.74, and 0.27 of the 20 ms that another route may wait in the worst round.
-  { name: 'streams', options: { rounds: 5, events: 2_000 }, most: [1.3, 1] },
+  // 0.55 to 0.74, and 0.27 of the 20 ms that another route may wait in the worst round; where the machine is busy, 0.84.
+  { name: 'streams', options: { rounds: 5, events: 2_000 }, most: [1.3, 2.5] },
   // 0.85 one by one, 0.10 by ten.
   { name: 'broadcast', options: { rounds: 5, connections: [1_000], deliveries: 100_000 }, most: [1.25, 0.14] }
 ]
