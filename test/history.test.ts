@@ -195,7 +195,7 @@ t.test(`${JOINS} joins at random old positions under load: each is exact, or beg
   }, { server: { logger: false }, broker: unreliableBroker(random, (topic, { id, frame }) => (topic === 'a' ? a : b).knows(id, Number(/"n":(\d+)/.exec(frame)?.[1]))) })
   const a = new Published(app.sse.channel('a', { events, history: { max: HISTORY, bytes: 64 * 1_048_576 } }))
   const b = new Published(app.sse.channel('b', { events, history: { max: HISTORY, bytes: 64 * 1_048_576 } }))
-  const fill = (topic: Published) => topic.topic.name + 'x'.repeat(Math.floor(random() ** 4 * 6_000))
+  const fill = (topic: Published) => topic.topic.name + 'x'.repeat(Math.floor(random() ** 4 * 4_000))
 
   // More than history holds, so that some positions are gone.
   for (let n = 0; n < HISTORY * 1.5; n++) for (const topic of [a, b]) await topic.publish(fill(topic))
@@ -252,7 +252,7 @@ t.test(`${JOINS} joins at random old positions under load: each is exact, or beg
     const known = from.every(({ id }) => id.includes('.'))
     const follower = new Follower(topics, path === '/even' ? (n) => n % 2 === 0 : () => true, fresh ? topics.map(() => undefined) : from.map(({ at }) => known ? at : undefined), fresh)
     const given = fresh ? undefined : from.map(({ id }) => id).join('~')
-    const wanted = random() < 0.2 ? 0 : Math.floor(random() * 300)
+    const wanted = random() < 0.2 ? 0 : Math.floor(random() * 120)
     for (let visits = random() < 0.5 ? 1 : 3; visits > 0 && follower.verdict.wrong === undefined; visits--) {
       await visit(path, follower, follower.lastId ?? given, follower.verdict.events + wanted)
       follower.comeBack()
