@@ -353,6 +353,44 @@ t.test('a storm of 5,000 clients that come back with ids is replayed exactly, an
   for (const { socket } of clients) socket.destroy()
 })
 
+t.test('a crowd that waits for the same page of history gives the event loop back between its members', async (t) => {
+  const CROWD = 100
+  let release = () => {}
+  const gathered = new Promise<void>((resolve) => { release = resolve })
+  const broker = memoryBroker()
+  const read = broker.read.bind(broker)
+  broker.read = async (...asked) => {
+    await gathered
+    return read(...asked)
+  }
+  let [now, watching] = [0, true]
+  const watch = () => { now++; if (watching) setImmediate(watch) }
+  setImmediate(watch)
+  t.teardown(() => { watching = false })
+
+  const asked: number[] = [] // the turns of the event loop in which the filter was
+  const slowly = ({ data }: { data: { n: number } }) => {
+    for (const end = performance.now() + 0.3; performance.now() < end;);
+    asked.push(now)
+    return data.n > 0
+  }
+  const { app, port } = await serve(t, (app) => {
+    const log = app.sse.channel('log', { events: Tiny, history: { max: 10 } })
+    app.get('/', { schema: { sse: Tiny } }, (_request, reply) => reply.sse(log.subscribe({ filter: slowly })))
+  }, { broker })
+  const topic = app.sse.channel('log', { events: Tiny, history: { max: 10 } })
+  const position = await topic.publish('tick', { n: 0 })
+  const id = await topic.publish('tick', { n: 1 })
+
+  const stormed = storm(port, Array.from({ length: CROWD }, () => ({ path: '/', id: position, until: `id: ${id}\n\n` })))
+  while (app.sse.stats().channels.subscribers < CROWD) await turn()
+  release()
+  for (const { socket } of await stormed) socket.destroy()
+  t.equal(asked.length, CROWD)
+  const most = Math.max(...asked.map((turn) => asked.filter((other) => other === turn).length))
+  t.ok(most <= 32, `${most} of ${CROWD} in one turn, each of which takes 0.3 ms`)
+})
+
 t.test('a client that was away for 50,000 events gets all of them, in order and on one connection', async (t) => {
   const AWAY = 50_000
   const log = (to: FastifyInstance) => to.sse.channel('log', { events: Tiny, history: { max: AWAY + 1, bytes: 64 * 1_048_576 } })
