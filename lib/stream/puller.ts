@@ -13,7 +13,7 @@ import type { Turns, TurnTaker } from './turns.js'
  * because checks and sources can be slow.
  */
 const QUANTUM_MS = 1
-const PULLS_BETWEEN_LOOKS = 32
+const PULLS_BETWEEN_LOOKS = 8
 
 /** Stands for the undefined that an iterator must not give, where undefined says that there is no next. */
 const NO_RESULT = { value: undefined }

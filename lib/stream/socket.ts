@@ -13,8 +13,9 @@ interface Sending {
 /**
  * The socket that a response is being sent on, where what is written to it is the same as what is written to the response: the
  * body is chunked, nothing waits in the response, and nobody has put a `write` of their own in the way, as compression for
- * Express does. Not so over HTTP/2, HTTP/1.0 and inject. To be asked before each write but the first, which takes the head along:
- * from Node 26 on, what is written waits in the response until the end of the turn.
+ * Express does: that of its own, for one patched into the prototype is everybody's. Not so over HTTP/2, HTTP/1.0 and inject. To be
+ * asked before each write until it is found, but not before the first, which takes the head along: from Node 26 on, what is
+ * written waits in the response until the end of the turn.
  */
 export function socketOf ({ raw }: FastifyReply): Socket | undefined {
   const { socket } = raw
