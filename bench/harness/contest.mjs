@@ -1,6 +1,7 @@
 // Contestants take turns, round after round, each in a fresh process: what the machine does meanwhile hits all alike.
 import { once } from 'node:events'
 import { Child } from './child.mjs'
+import { instructionsOf } from './instructions.mjs'
 
 /** A server that runs. */
 export class Server {
@@ -9,6 +10,7 @@ export class Server {
 
   static async start (file, given) {
     const server = new Server()
+    server.file = file
     server.given = given
     server.child = new Child('server.mjs', { file, ...given }, ['--expose-gc', ...(given.execArgv ?? [])])
     const { port, versions } = await server.child.hears((message) => 'port' in message)
@@ -46,6 +48,11 @@ export class Server {
     const result = await work()
     const after = await this.ask('usage')
     return { cpu: after.cpu - before.cpu, ms: after.at - before.at, result }
+  }
+
+  /** Instructions that the server needs while something is done. */
+  async instructionsOf (work) {
+    return await instructionsOf(this.child.process.pid, work)
   }
 
   /** With all of its readers, where something went wrong. */
@@ -96,24 +103,26 @@ export const median = (numbers) => {
  * @param contestants names of files in servers/
  * @param measure resolves with an object of numbers; rejects where the contestant got it wrong
  * @returns for each contestant that could: of each number its value in each round, the median, the least and the most, Infinity
- *   where it was undefined
+ *   where it was undefined; and why others could not
  */
 export async function contest (contestants, rounds, given, measure) {
   const all = new Map(contestants.map((file) => [file, []]))
   const versions = {}
+  const failures = {}
   for (let round = 0; round < rounds; round++) {
     const first = round % contestants.length // not always behind the same one
     for (const file of [...contestants.slice(first), ...contestants.slice(0, first)]) {
       if (!all.has(file)) continue
-      const server = await Server.start(file, given)
-      Object.assign(versions, server.versions)
+      let server
       try {
+        server = await Server.start(file, given)
+        Object.assign(versions, server.versions)
         all.get(file).push(await measure(server))
       } catch (error) {
-        console.error(`  ${file}: ${error.message}`)
+        failures[file] = error.message
         all.delete(file) // an empty cell, and not a zero
       } finally {
-        await server.stop()
+        await server?.stop()
       }
     }
   }
@@ -124,5 +133,5 @@ export async function contest (contestants, rounds, given, measure) {
       return [key, { rounds: numbers, median: median(numbers), least: Math.min(...numbers), most: Math.max(...numbers) }]
     }))
   }
-  return { results, versions }
+  return { results, versions, failures }
 }

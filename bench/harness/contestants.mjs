@@ -1,11 +1,21 @@
 // Who takes part: the limits, which are written by hand, this plugin, and its peers, where they are installed.
 const LIMITS = ['raw', 'batched']
-const PEERS = ['fastify-sse', 'fastify-sse-v2', 'better-sse', 'hono', 'h3']
+/** A bound is held against its figures. */
+const RIVAL = 'fastify-sse'
+const PEERS = [RIVAL, 'fastify-sse-v2', 'better-sse', 'hono', 'h3']
 
-/** Names of files in servers/ that can do a workload. */
-export async function contestantsOf (workload, { peers = true } = {}) {
+/** Names of files in servers/. */
+export const everybody = [...LIMITS, 'typed-sse', ...PEERS]
+
+/**
+ * Those that can do a workload.
+ *
+ * @param peers `true` for all of them, `'bounds'` for those that a bound is held against
+ */
+export async function contestantsOf (workload, { peers }) {
+  const takesPart = (file) => !PEERS.includes(file) || peers === true || (peers === 'bounds' && file === RIVAL)
   const able = []
-  for (const file of [...LIMITS, 'typed-sse', ...(peers ? PEERS : [])]) {
+  for (const file of everybody.filter(takesPart)) {
     const { workloads } = await import(`../servers/${file}.mjs`)
     if (workloads.includes(workload)) able.push(file)
   }

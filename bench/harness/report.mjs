@@ -18,13 +18,21 @@ export function table (head, rows) {
  * minutes, and never faster than it is: so the least of the rounds is the nearest to what something costs, and the median is
  * to what else went on.
  *
- * @param against what was measured, or a number
  * @returns a ratio of null where one of them has failed
  */
 export function bound (what, value, against, most) {
   if (value === undefined || against === undefined) return { what, ratio: null, most, holds: false }
-  const ratio = value.least / (against.least ?? against)
-  return { what, ratio: Number.isFinite(ratio) ? ratio : null, most, holds: ratio <= most }
+  const ratio = value.least / against.least
+  return { what, ratio: Number.isFinite(ratio) ? ratio : null, byMedians: value.median / against.median, most, holds: ratio <= most }
 }
 
-export const boundLine = ({ what, ratio, most, holds }) => `- ${holds ? 'met' : '**not met**'}: ${what}: ${ratio === null ? 'nothing was measured' : digits(ratio)}, at most ${digits(most)}`
+/** Of another route, beside always-ready streams, in the worst round. */
+export function boundOfLatency (p99, mostMs) {
+  const ms = p99?.most
+  return { what: 'another route\'s p99 in the worst round, in ms', ratio: Number.isFinite(ms) ? ms : null, most: mostMs, holds: ms <= mostMs }
+}
+
+export function boundLine ({ what, ratio, byMedians, most, holds }) {
+  const found = ratio === null ? 'nothing was measured' : byMedians === undefined ? digits(ratio) : `${digits(ratio)} (by medians ${digits(byMedians)})`
+  return `- ${holds ? 'met' : '**not met**'}: ${what}: ${found}, at most ${digits(most)}`
+}

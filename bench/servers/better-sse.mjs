@@ -6,13 +6,21 @@ import { createChannel, createEventBuffer, createSession } from 'better-sse'
 
 export const name = 'better-sse'
 export const packages = ['better-sse']
-// It has no way to wait for a reader, so a stream that is always ready would be held in memory whole.
-export const workloads = ['tokens', 'topic', 'idle', 'heartbeat']
+export const workloads = ['stream', 'tokens', 'topic', 'idle', 'heartbeat']
 
 export async function start ({ payload, heartbeat }) {
   const options = { keepAlive: heartbeat === false ? null : heartbeat }
   const topic = createChannel()
   const routes = {
+    // Its `push` does not say whether the reader keeps up, but its response does.
+    async '/stream' (session, response, { n }) {
+      for (let next = 0; next < n; next++) {
+        if (!session.isConnected) return // a push would throw
+        session.push(payload(next), 'tick')
+        if (response.writableNeedDrain) await once(response, 'drain')
+      }
+      response.end()
+    },
     async '/tokens' (session, response, { n, ms }) {
       for (let next = 0; next < n; next++) {
         await delay(ms)

@@ -14,14 +14,16 @@ export async function start ({ payload }) {
 
   app.get('/stream', (request, reply) => {
     reply.sse((async function * () {
-      for (let n = 0; n < Number(request.query.n); n++) yield { event: 'tick', data: JSON.stringify(payload(n)) }
+      const count = Number(request.query.n)
+      for (let n = 0; n < count; n++) yield { event: 'tick', data: JSON.stringify(payload(n)) }
     })())
   })
 
   app.get('/tokens', (request, reply) => {
     reply.sse((async function * () {
-      for (let n = 0; n < Number(request.query.n); n++) {
-        await delay(Number(request.query.ms))
+      const [count, ms] = [Number(request.query.n), Number(request.query.ms)]
+      for (let n = 0; n < count; n++) {
+        await delay(ms)
         yield { event: 'tick', data: JSON.stringify(payload(n)) }
       }
     })())

@@ -13,12 +13,14 @@ export async function start ({ payload, heartbeat }) {
   const sse = heartbeat === false ? { kind: 'only', heartbeat: false } : 'only'
 
   app.get('/stream', { sse }, (request, reply) => reply.sse.send((async function * () {
-    for (let n = 0; n < Number(request.query.n); n++) yield { event: 'tick', data: payload(n) }
+    const count = Number(request.query.n)
+    for (let n = 0; n < count; n++) yield { event: 'tick', data: payload(n) }
   })()))
 
   app.get('/tokens', { sse }, (request, reply) => reply.sse.send((async function * () {
-    for (let n = 0; n < Number(request.query.n); n++) {
-      await delay(Number(request.query.ms))
+    const [count, ms] = [Number(request.query.n), Number(request.query.ms)]
+    for (let n = 0; n < count; n++) {
+      await delay(ms)
       yield { event: 'tick', data: payload(n) }
     }
   })()))

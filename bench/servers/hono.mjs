@@ -17,12 +17,14 @@ export async function start ({ payload }) {
 
   // A write to a reader that has gone resolves at once: without a look at `aborted` the loop would starve all others.
   app.get('/stream', (context) => streamSSE(context, async (stream) => {
-    for (let n = 0; n < Number(context.req.query('n')) && !stream.aborted; n++) await stream.writeSSE({ event: 'tick', data: JSON.stringify(payload(n)) })
+    const count = Number(context.req.query('n'))
+    for (let n = 0; n < count && !stream.aborted; n++) await stream.writeSSE({ event: 'tick', data: JSON.stringify(payload(n)) })
   }))
 
   app.get('/tokens', (context) => streamSSE(context, async (stream) => {
-    for (let n = 0; n < Number(context.req.query('n')) && !stream.aborted; n++) {
-      await delay(Number(context.req.query('ms')))
+    const [count, ms] = [Number(context.req.query('n')), Number(context.req.query('ms'))]
+    for (let n = 0; n < count && !stream.aborted; n++) {
+      await delay(ms)
       await stream.writeSSE({ event: 'tick', data: JSON.stringify(payload(n)) })
     }
   }))

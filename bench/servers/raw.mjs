@@ -21,14 +21,20 @@ export async function listen ({ payload, heartbeat }, ways) {
       response.write(':\n')
       topic.add(response)
       response.on('close', () => topic.delete(response))
+      beat(response)
     },
     '/idle' (_query, response) {
       response.write(frameOf(payload(0)))
-      if (heartbeat === false) return
-      const timer = setInterval(() => response.write(':\n'), heartbeat)
-      response.on('close', () => clearInterval(timer))
+      beat(response)
     }
   }
+
+  function beat (response) {
+    if (heartbeat === false) return
+    const timer = setInterval(() => response.write(':\n'), heartbeat)
+    response.on('close', () => clearInterval(timer))
+  }
+
   const server = http.createServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url, 'http://bench')
     if (pathname === '/other') {

@@ -30,20 +30,22 @@ async function measure (server, connections, turns) {
   return { one: one.cpu, ten: ten.cpu }
 }
 
-export async function run ({ rounds, peers, connections = [1_000, 5_000], deliveries = 60_000 }) {
+export async function run ({ rounds, peers, connections = [1_000, 5_000], deliveries = 90_000, most = {} }) {
   const contestants = await contestantsOf('topic', { peers })
   const columns = {}
   const bounds = []
   const versions = {}
+  const failures = {}
   for (const count of connections) {
-    const { results, versions: seen } = await contest(contestants, rounds, { bytes: 300, kind: 'ascii', heartbeat: false }, (server) => measure(server, count, deliveries / count))
+    const { results, versions: seen, failures: failed } = await contest(contestants, rounds, { bytes: 300, kind: 'ascii', heartbeat: false }, (server) => measure(server, count, deliveries / count))
     Object.assign(versions, seen)
+    Object.assign(failures, failed)
     columns[`${count} readers, one`] = (file) => results[file]?.one
     columns[`${count} readers, ten`] = (file) => results[file]?.ten
     bounds.push(
-      bound(`${count} readers, one event a turn, against raw writes of a prebuilt buffer`, results['typed-sse']?.one, results.raw?.one, 1.1),
-      bound(`${count} readers, ten events a turn, against raw writes one by one`, results['typed-sse']?.ten, results.raw?.one, 0.25)
+      bound(`${count} readers, one event a turn, against raw writes of a prebuilt buffer`, results['typed-sse']?.one, results.raw?.one, most.one ?? 1.1),
+      bound(`${count} readers, ten events a turn, against raw writes one by one`, results['typed-sse']?.ten, results.raw?.one, most.ten ?? 0.25)
     )
   }
-  return { columns, contestants, versions, bounds }
+  return { columns, versions, failures, bounds }
 }

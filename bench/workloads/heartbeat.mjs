@@ -26,6 +26,6 @@ async function measure (server) {
 
 export async function run ({ rounds, peers }) {
   const contestants = await contestantsOf('heartbeat', { peers })
-  const { results, versions } = await contest(contestants, rounds, { bytes: 30, kind: 'ascii', heartbeat: 1_000 }, measure)
-  return { columns: { 'us a heartbeat': (file) => results[file]?.cpu }, contestants, versions, bounds: [] }
+  const { results, versions, failures } = await contest(contestants, rounds, { bytes: 30, kind: 'ascii', heartbeat: 1_000 }, measure)
+  return { columns: { 'us a heartbeat': (file) => results[file]?.cpu }, versions, failures, bounds: [] }
 }

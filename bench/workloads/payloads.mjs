@@ -2,7 +2,7 @@
 import { contestantsOf } from '../harness/contestants.mjs'
 import { contest } from '../harness/contest.mjs'
 import { bound } from '../harness/report.mjs'
-import { cpuOfStream } from './stream.mjs'
+import { cpuOfStreams } from './stream.mjs'
 
 export const title = 'Payloads of all sizes'
 export const unit = 'microseconds of server CPU an event; one always-ready stream'
@@ -22,14 +22,16 @@ export async function run ({ rounds, peers, sizes = SIZES }) {
   const columns = {}
   const bounds = []
   const versions = {}
+  const failures = {}
   for (const [kind, each] of Object.entries(sizes)) {
     for (const bytes of each) {
       const events = Math.min(EVENTS.most, Math.max(EVENTS.least, Math.ceil(BYTES / bytes)))
-      const { results, versions: seen } = await contest(contestants, rounds, { bytes, kind, heartbeat: false }, (server) => cpuOfStream(server, events))
+      const { results, versions: seen, failures: failed } = await contest(contestants, rounds, { bytes, kind, heartbeat: false }, async (server) => ({ cpu: await cpuOfStreams(server, 1, events) }))
       Object.assign(versions, seen)
+      Object.assign(failures, failed)
       columns[`${bytes} B ${kind}`] = (file) => results[file]?.cpu
       if (bytes >= LEAST_BOUND && BOUND_KINDS.includes(kind)) bounds.push(bound(`${bytes} B, ${kind}, against batched writes by hand`, results['typed-sse']?.cpu, results.batched?.cpu, 1))
     }
   }
-  return { columns, contestants, versions, bounds }
+  return { columns, versions, failures, bounds }
 }
