@@ -20,7 +20,7 @@ const at = (name) => new URL(name, import.meta.url)
 function self () {
   const { version } = JSON.parse(readFileSync(at('../package.json'), 'utf8'))
   try {
-    return `${version} at ${execFileSync('git', ['describe', '--always', '--dirty', '--exclude=*'], { cwd: at('.'), encoding: 'utf8' }).trim()}`
+    return `${version} at ${execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: at('.'), encoding: 'utf8' }).trim()}`
   } catch {
     return version
   }
