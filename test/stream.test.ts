@@ -278,6 +278,36 @@ t.test('a reader that does not read is not read for: the source waits', async (t
   t.equal((await served.whenClosed()).reason, 'client')
 })
 
+t.test('an event that comes while the reader is behind waits, and holds the source back in turn', async (t) => {
+  const big = 'x'.repeat(12_000_000) // more than the kernel takes of a reader that stands still
+  const [come, came] = [gate(), gate()]
+  let asked = 0
+  const { base, app } = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse(async function * () {
+      asked++
+      yield big
+      asked++
+      await come.opened
+      came.open()
+      yield big
+      asked++
+    }, { heartbeat: false }))
+  })
+  const client = await RawSocket.request(base, '/', { headers: {} })
+  client.stall()
+  await until(() => app.sse.stats().bytes > big.length) // the first is with the response, and the second is asked for
+  come.open()
+  await came.opened
+  for (let n = 0; n < 20; n++) await turn()
+  t.equal(app.sse.stats().bytes, `:\ndata: ${big}\n\n`.length, 'the second waits')
+  client.socket.resume()
+  await until(() => app.sse.stats().bytes > 2 * big.length)
+  t.equal(asked, 2, 'the third is not asked for while the second is on its way')
+  await client.until((client) => client.complete)
+  t.equal(asked, 3)
+  t.equal(client.body.length, `:\ndata: ${big}\n\ndata: ${big}\n\n`.length)
+})
+
 const states: Record<string, (context: SseContext, ended: () => void) => AsyncGenerator<string>> = {
   'is blocked in an await': async function * (context, ended) { try { yield 'a'; await delay(2 ** 30, undefined, context) } finally { ended() } },
   'is producing': async function * (_context, ended) { try { for (;;) { yield 'a'; await turn() } } finally { ended() } },

@@ -308,7 +308,6 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
     this.#blocked = false
     this.#stall = undefined
     this.#flush()
-    if (this.#blocked) return
     this.#host.clock.wake(this, this.#nextWake(this.#host.clock.now))
     this.#supply?.yield()
   }
