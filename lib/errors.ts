@@ -25,6 +25,11 @@ export const SSE_ERR_INVALID_PARAMS: FastifyErrorConstructor = createError('SSE_
 /** The event's frame alone is more than the channel's history may hold. */
 export const SSE_ERR_EVENT_TOO_LARGE: FastifyErrorConstructor = createError('SSE_ERR_EVENT_TOO_LARGE', '%s', 500, RangeError)
 
+/** 503: the broker cannot be reached, or has refused. Nothing was published. */
+export const SSE_ERR_BROKER_UNAVAILABLE: FastifyErrorConstructor = createError('SSE_ERR_BROKER_UNAVAILABLE', '%s', 503)
+/** 503: the link to the broker broke before it answered. Published again with the same `dedupe`, an event comes once. */
+export const SSE_ERR_PUBLISH_UNCERTAIN: FastifyErrorConstructor = createError('SSE_ERR_PUBLISH_UNCERTAIN', 'The broker did not answer: the event may have been published, or not', 503)
+
 // At reply.sse()
 /** What was given is no source, or its iterator is none. */
 export const SSE_ERR_INVALID_SOURCE: FastifyErrorConstructor = createError('SSE_ERR_INVALID_SOURCE', '%s', 500, TypeError)

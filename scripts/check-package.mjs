@@ -11,7 +11,9 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const bin = (name) => join(root, 'node_modules/.bin', name)
 const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
 const dev = manifest.devDependencies
-const FLOOR = manifest.peerDependencies.fastify.match(/\d+\.\d+\.\d+/)[0]
+/** The oldest versions that package.json allows. */
+const floorOf = (name) => manifest.peerDependencies[name].match(/\d+\.\d+\.\d+/)[0]
+const FLOOR = { fastify: floorOf('fastify'), ioredis: floorOf('ioredis') }
 
 const results = { pass: 0, fail: 0 }
 
@@ -112,11 +114,19 @@ main().catch((error: unknown) => {
 `
 
 const contract = `
-import { memoryBroker } from 'fastify-typed-sse'
+import type { Cluster, Redis } from 'ioredis'
+import { memoryBroker, type Broker } from 'fastify-typed-sse'
+import { redisBroker } from 'fastify-typed-sse/redis'
 import { brokerContract } from 'fastify-typed-sse/testing'
 
 const runs: Array<() => Promise<void>> = []
 brokerContract({ test: (name, run) => runs.push(run), create: () => memoryBroker() })
+
+// Types only: there is no Redis.
+export const brokers = (redis: Redis, cluster: Cluster): Broker[] => [redisBroker({ client: redis, namespace: 'a' }), redisBroker({ client: cluster })]
+// @ts-expect-error
+export const none = () => redisBroker({ client: 'redis://localhost' })
+
 void (async () => { for (const run of runs) await run() })().catch((error: unknown) => {
   console.error(error)
   process.exitCode = 1
@@ -134,6 +144,7 @@ const main = async () => {
   assert.equal(body, '${STREAM}')
   assert.equal(new (require('fastify-typed-sse').SSE_ERR_INVALID_DATA)('x').code, 'SSE_ERR_INVALID_DATA')
   assert.equal(typeof require('fastify-typed-sse/testing').brokerContract, 'function')
+  assert.equal(typeof require('fastify-typed-sse/redis').redisBroker, 'function')
 }
 main().catch((error) => { console.error(error); process.exitCode = 1 })
 `
@@ -146,7 +157,7 @@ const tsconfig = (options) => JSON.stringify({
 const strictest = { exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true }
 
 /** One folder with everything installed; below it a package of each kind, which finds it there. */
-async function install (folder, tarball, fastify, compilers) {
+async function install (folder, tarball, { fastify, ioredis }, compilers) {
   const write = async (path, text) => {
     await mkdir(join(folder, path, '..'), { recursive: true })
     await writeFile(join(folder, path), text)
@@ -159,6 +170,7 @@ async function install (folder, tarball, fastify, compilers) {
       '@sinclair/typebox': manifest.dependencies['@sinclair/typebox'],
       '@types/node': dev['@types/node'],
       fastify,
+      ioredis,
       ...compilers
     }
   }))
@@ -196,8 +208,8 @@ try {
       'the tarball holds what users need': async () => checkContents(packed.files),
       publint: () => run(bin('publint'), [tarball, '--strict'], root),
       attw: () => run(bin('attw'), [tarball, '--profile', 'node16', '--no-emoji'], root),
-      [`install with fastify ${dev.fastify}`]: () => install(latest, tarball, dev.fastify, { typescript: dev.typescript, typescript7: 'npm:typescript@7' }),
-      [`install with fastify ${FLOOR}`]: () => install(floor, tarball, FLOOR, { typescript: dev.typescript })
+      [`install with fastify ${dev.fastify}`]: () => install(latest, tarball, dev, { typescript: dev.typescript, typescript7: 'npm:typescript@7' }),
+      [`install with fastify ${FLOOR.fastify}`]: () => install(floor, tarball, FLOOR, { typescript: dev.typescript })
     })
 
     const tsc = (folder, compiler, ...args) => run(process.execPath, [join(folder, 'node_modules', compiler, 'bin/tsc'), ...args], folder)
@@ -210,7 +222,7 @@ try {
       'types: TypeScript 7, ESM, nodenext': () => tsc(latest, 'typescript7', '-p', 'esm/nodenext.json', '--noEmit'),
       'types: TypeScript 7, CommonJS, nodenext': () => tsc(latest, 'typescript7', '-p', 'cjs/nodenext.json', '--noEmit'),
       'types: TypeScript 7, CommonJS, bundler': () => tsc(latest, 'typescript7', '-p', 'cjs/bundler.json', '--noEmit'),
-      [`types: fastify ${FLOOR}, TypeScript 5.9, ESM, nodenext`]: () => tsc(floor, 'typescript', '-p', 'esm/nodenext.json')
+      [`types: fastify ${FLOOR.fastify}, TypeScript 5.9, ESM, nodenext`]: () => tsc(floor, 'typescript', '-p', 'esm/nodenext.json')
     })
     await checkAll({
       'run: ESM': node(latest, 'esm/out/default.js', 'esm/out/contract.js'),
@@ -218,7 +230,7 @@ try {
       'run: CommonJS, import sse = require()': node(latest, 'cjs/out/require.js'),
       'run: CommonJS, plain require()': node(latest, 'cjs/module.cjs'),
       'run: CommonJS, plain require().default': node(latest, 'cjs/member.cjs'),
-      [`run: fastify ${FLOOR}, ESM`]: node(floor, 'esm/out/default.js')
+      [`run: fastify ${FLOOR.fastify}, ESM`]: node(floor, 'esm/out/default.js')
     })
   }
 } finally {

@@ -12,6 +12,7 @@ import t, { type Test } from 'tap'
 import sse, { type Topic } from '../lib/index.js'
 import { RawSocket } from './helpers/raw-socket.js'
 import { readStream, type StreamReader } from './helpers/read-events.js'
+import { RedisServer, skip as noRedis } from './helpers/redis-server.js'
 
 const root = resolve(fileURLToPath(import.meta.url), '../..')
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
@@ -96,12 +97,18 @@ interface Exercise {
   typed?: true
   /** Whether the block registers the plugin itself. */
   bare?: true
+  /** Whether it needs a Redis, which has a port of its own here. */
+  redis?: true
   /** Names that the block declares and that `holds` needs. */
   exports?: string[]
   /** Blocks in other languages that `holds` looks at, too. */
   also?: string[]
   /** What it does. */
   holds (app: FastifyInstance, t: Test, exported: Record<string, unknown>): Promise<void>
+}
+
+async function isLive (app: FastifyInstance, t: Test): Promise<void> {
+  t.strictSame(app.sse.health(), { state: 'live' })
 }
 
 const snippets: Record<string, Exercise> = {
@@ -369,6 +376,8 @@ const snippets: Record<string, Exercise> = {
       t.equal(await ask('ann'), 403)
     }
   },
+  'Channels (ts) 3': { bare: true, redis: true, holds: isLive },
+  'channels.md: Redis (ts) 1': { bare: true, redis: true, holds: isLive },
   'channels.md: The memory broker (ts) 1': {
     bare: true,
     async holds (app, t) {
@@ -435,15 +444,20 @@ t.test('every snippet compiles as printed', async (t) => {
   const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile)
   const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, root)
   // Names that a snippet declares for the text's sake are not used by it.
-  const compiler = ts.createProgram(files, { ...options, noUnusedLocals: false, noUnusedParameters: false, paths: { 'fastify-typed-sse': [join(root, 'lib/index.ts')] } })
+  const compiler = ts.createProgram(files, { ...options, noUnusedLocals: false, noUnusedParameters: false, paths: { 'fastify-typed-sse': [join(root, 'lib/index.ts')], 'fastify-typed-sse/redis': [join(root, 'lib/redis/index.ts')] } })
   const complaints = ts.getPreEmitDiagnostics(compiler).map((diagnostic) => `${diagnostic.file?.fileName.split('/').at(-1)}: ${ts.flattenDiagnosticMessageText(diagnostic.messageText, '\n')}`)
   t.strictSame(complaints, [])
 })
 
 for (const [index, [title, exercise]] of Object.entries(snippets).entries()) {
-  t.test(`${title} does what it says`, async (t) => {
+  t.test(`${title} does what it says`, { skip: exercise.redis === true && noRedis }, async (t) => {
     const file = join(folder, `run-${index}.mts`)
-    writeFileSync(file, program(exercise, find(title)).replaceAll("from 'fastify-typed-sse'", `from '${pathToFileURL(join(root, 'lib/index.js'))}'`).replace('import assert', '// @ts-nocheck\nimport assert'))
+    const port = exercise.redis === true ? (await RedisServer.start(t)).port : 0
+    const code = program(exercise, find(title))
+      .replaceAll("from 'fastify-typed-sse'", `from '${pathToFileURL(join(root, 'lib/index.js'))}'`)
+      .replaceAll("from 'fastify-typed-sse/redis'", `from '${pathToFileURL(join(root, 'lib/redis/index.js'))}'`)
+      .replace('new Redis({', `new Redis({ port: ${port},`)
+    writeFileSync(file, code.replace('import assert', '// @ts-nocheck\nimport assert'))
     const { app, ...exported } = await import(pathToFileURL(file).href) as { app: FastifyInstance }
     t.teardown(() => app.close())
     await exercise.holds(app, t, exported)

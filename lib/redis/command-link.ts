@@ -1,0 +1,81 @@
+// The link that publishes and reads. It is up when Redis has said which server process it is.
+import { SSE_ERR_BROKER_UNAVAILABLE } from '../errors.js'
+import type { Connection } from './connection.js'
+import { defer } from './deferred.js'
+import { isRefusal } from './refusal.js'
+import { publishBy, READ } from './scripts.js'
+
+/** Of Redis: GETEX, and ranges that leave out their beginning. */
+const LEAST_VERSION = { major: 6, minor: 2 }
+
+export class CommandLink {
+  readonly connection: Connection
+  /** Of the process that answers. Of a cluster there are several: the script asks. */
+  server = ''
+  isUp = false
+  readonly #isCluster: boolean
+  readonly #onUp: () => void
+  #up = defer<void>()
+  #isRefused = false
+  /** Counts links, so that what one has answered is not taken for another's. */
+  #link = 0
+
+  /** @param up it is up, again or for the first time */
+  constructor (connection: Connection, { isCluster, isSharded }: { isCluster: boolean, isSharded: boolean }, up: () => void) {
+    this.connection = connection
+    this.#onUp = up
+    this.#isCluster = isCluster
+    connection.defineCommand('ssePublish', { lua: publishBy(isSharded ? 'SPUBLISH' : 'PUBLISH') })
+    connection.defineCommand('sseRead', { lua: READ })
+    connection.on('ready', () => { void this.#begin() })
+    connection.on('close', () => this.#end())
+  }
+
+  /** Resolves when it is up; rejects when it is closed for good, or Redis cannot be used. */
+  get whenUp (): Promise<void> {
+    return this.#up.promise
+  }
+
+  fail (error: Error): void {
+    this.#up.reject(error)
+  }
+
+  /** It does not answer. What is under way fails when the link has been given up. */
+  drop (): void {
+    this.#end()
+    this.connection.disconnect(true)
+  }
+
+  async #begin (): Promise<void> {
+    const link = ++this.#link
+    if (!this.#isCluster) {
+      const info = await this.connection.info('server').catch((error: unknown) => isRefusal(error) ? '' : undefined)
+      if (info === undefined || link !== this.#link) return // the link is gone
+      const old = tooOld(info)
+      if (old !== undefined) {
+        this.#isRefused = true
+        this.#up.reject(new SSE_ERR_BROKER_UNAVAILABLE(`Expected Redis ${LEAST_VERSION.major}.${LEAST_VERSION.minor} or later, got ${old}`))
+        return
+      }
+      this.server = /run_id:(\w{1,12})/.exec(info)?.[1] ?? ''
+    }
+    this.isUp = true
+    this.#up.resolve()
+    this.#onUp()
+  }
+
+  #end (): void {
+    this.#link++
+    if (this.isUp || this.#isRefused) this.#up = defer() // whoever waits for the next one
+    this.#isRefused = false
+    this.isUp = false
+  }
+}
+
+/** Its version, where that is not enough. */
+function tooOld (info: string): string | undefined {
+  const [, version, major, minor] = /redis_version:((\d+)\.(\d+)\S*)/.exec(info) ?? []
+  if (version === undefined) return undefined // it does not say
+  const isEnough = Number(major) > LEAST_VERSION.major || (Number(major) === LEAST_VERSION.major && Number(minor) >= LEAST_VERSION.minor)
+  return isEnough ? undefined : version
+}

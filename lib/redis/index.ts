@@ -1,0 +1,2 @@
+export { redisBroker, type RedisBrokerOptions } from './redis-broker.js'
+export type { RedisClient } from './connection.js'

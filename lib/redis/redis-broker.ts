@@ -1,0 +1,300 @@
+// Topics in Redis: history in streams, delivery by pub/sub, one script for each publish. Three things make it exact: each entry
+// names the one before it; a link that was broken is followed by a look at all heads; and what Redis echoes has passed all that
+// was published before.
+import { randomBytes, randomInt } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Broker, BrokerEvent, BrokerHealth, BrokerSink, Page, PageLimit, Position, Retention } from '../../types/broker.js'
+import { describe } from '../describe.js'
+import { SSE_ERR_BROKER_UNAVAILABLE, SSE_ERR_CLOSING, SSE_ERR_INVALID_OPTION, SSE_ERR_PUBLISH_UNCERTAIN } from '../errors.js'
+import { CommandLink } from './command-link.js'
+import { checkClient, duplicate, isCluster, type ClientOptions, type Connection, type RedisClient } from './connection.js'
+import { newEpoch } from './epochs.js'
+import { formatKey, parseMessage, parsePage } from './entry.js'
+import { Keys } from './keys.js'
+import { isHarmless, isRefusal } from './refusal.js'
+import { DEDUPE_MS, REPEAT_MS } from './scripts.js'
+import { Subscriptions } from './subscriptions.js'
+import { Watch } from './watch.js'
+
+export interface RedisBrokerOptions {
+  /**
+   * A client of ioredis, for Redis 6.2 and later or Valkey. The broker makes two links of its own with its options, by
+   * `duplicate()`, and leaves it alone.
+   */
+  client: RedisClient
+  /** What all keys and channels begin with. Applications that have the same one share their topics. @default 'sse' */
+  namespace?: string
+  /**
+   * Milliseconds between two looks at whether what is published comes back. A link that is silent for two of them is made anew.
+   * @default 2_000
+   */
+  probeInterval?: number
+}
+
+const DEFAULT_PROBE_MS = 2_000
+const PROBE_MS = { least: 20, most: 60_000 }
+
+/** Of publishes that are under way: what a Redis that does not answer can make a node hold. */
+const MAX_PENDING = 10_000
+const MAX_PENDING_BYTES = 67_108_864
+
+/** How long a start waits for Redis. If it is not there by then the application runs, and its health says so. */
+const START_MS = 3_000
+
+/** Between two attempts to read where a topic stands, while links break. */
+const RETRY_MS = 20
+
+/** How long a close waits for publishes that are under way. */
+const CLOSE_MS = 1_000
+
+/** Where the numbers within a millisecond begin when another server process orders a topic. */
+const MAX_FENCE = 1_000_000
+
+/** What waiting cannot mend. */
+const MISCONFIGURED = /^(WRONGPASS|NOAUTH|NOPERM|ERR AUTH|ERR invalid password|ERR Client sent AUTH)/
+
+const KNOWN = ['client', 'namespace', 'probeInterval']
+
+/**
+ * Keeps topics in Redis, for applications of many processes: the same code as with the memory broker.
+ *
+ * While Redis is away, streams stay open, `publish()` rejects at once with `SSE_ERR_BROKER_UNAVAILABLE`, and `app.sse.health()` is
+ * `'down'`. When it is back, what was missed is read from history; who cannot be told all of it gets `sse.reset`.
+ *
+ * @throws SSE_ERR_INVALID_OPTION
+ * @example
+ * ```ts
+ * import { Redis } from 'ioredis'
+ * import { redisBroker } from 'fastify-typed-sse/redis'
+ *
+ * await app.register(sse, { broker: redisBroker({ client: new Redis({ lazyConnect: true }) }) })
+ * ```
+ */
+export function redisBroker (options: RedisBrokerOptions): Broker {
+  return new RedisBroker(options)
+}
+
+class RedisBroker implements Broker {
+  readonly #keys: Keys
+  /** The channel that this node alone hears. */
+  readonly #echo: string
+  readonly #isCluster: boolean
+  /** Publishes, and reads. */
+  readonly #commands: CommandLink
+  /** Hears what is published. */
+  readonly #ears: Connection
+  readonly #subscriptions: Subscriptions
+  readonly #watch: Watch
+  #sink: BrokerSink | undefined
+  #isClosed = false
+  #lastError: Error | undefined
+  #pending = 0
+  #pendingBytes = 0
+  #whenIdle: (() => void) | undefined
+
+  constructor (options: RedisBrokerOptions) {
+    const { client, namespace = 'sse', probeInterval = DEFAULT_PROBE_MS } = checkOptions(options)
+    const own = client.options as ClientOptions
+    const keys = new Keys(namespace, own)
+    const node = randomBytes(9).toString('base64url')
+    const echo = keys.echo(node)
+    this.#isCluster = isCluster(client)
+    const isSharded = own.shardedSubscribers === true
+    const commands = new CommandLink(duplicate(client, `${namespace}:commands`), { isCluster: this.#isCluster, isSharded }, () => this.#watch.probe())
+    const ears = duplicate(client, `${namespace}:ears`, { keyPrefix: '' }) // some commands would put it before channels that have it
+    this.#keys = keys
+    this.#echo = echo
+    this.#commands = commands
+    this.#ears = ears
+    this.#subscriptions = new Subscriptions(ears, {
+      channel: (topic) => keys.channel(topic),
+      always: [keys.commands, echo],
+      isSharded,
+      up: () => this.#watch.linked()
+    })
+    this.#watch = new Watch({
+      commands,
+      ears,
+      echo,
+      isCluster: this.#isCluster,
+      keys,
+      subscriptions: this.#subscriptions,
+      suspect: (topic) => this.#sink?.suspect(topic)
+    }, probeInterval)
+    for (const event of ['message', 'smessage'] as const) ears.on(event, (channel, message) => this.#hear(channel, message))
+    for (const connection of [commands.connection, ears]) connection.on('error', (error) => { this.#lastError = error })
+  }
+
+  async open (sink: BrokerSink): Promise<void> {
+    if (this.#sink !== undefined || this.#isClosed) throw new SSE_ERR_INVALID_OPTION('This Redis broker has been opened already: give each application its own')
+    this.#sink = sink
+    let late: NodeJS.Timeout | undefined
+    const connections = [this.#commands.connection, this.#ears]
+    const isHere = Promise.all([this.#commands.whenUp, this.#subscriptions.firstUp, ...connections.map((connection) => connection.connect())])
+    const isLate = new Promise<void>((resolve) => { late = setTimeout(resolve, START_MS) })
+    try {
+      await Promise.race([isHere, isLate])
+    } catch (error) {
+      const cause = isRefusal(error) ? error : this.#lastError ?? error as Error // of a promise that rejects with errors alone
+      if (error instanceof SSE_ERR_BROKER_UNAVAILABLE || MISCONFIGURED.test(cause.message)) {
+        this.#disconnect(new SSE_ERR_CLOSING())
+        throw error instanceof SSE_ERR_BROKER_UNAVAILABLE ? error : Object.assign(new SSE_ERR_BROKER_UNAVAILABLE(`Redis does not let this node in: ${cause.message}`), { cause })
+      }
+    } finally {
+      clearTimeout(late)
+      isHere.catch(() => {}) // what comes later, the links themselves try again
+    }
+    if (!this.#isClosed) this.#watch.start()
+  }
+
+  async publish (topic: string, { frame, key, dedupe }: BrokerEvent, { max, bytes, ttl }: Retention): Promise<Position> {
+    if (this.#sink === undefined || this.#isClosed) throw new SSE_ERR_CLOSING()
+    const commands = this.#commands
+    if (!commands.isUp) throw this.#unavailable('Redis cannot be reached: nothing was published')
+    const size = frame.length
+    if (this.#pending >= MAX_PENDING || this.#pendingBytes + size > MAX_PENDING_BYTES) throw this.#unavailable(`Redis has not answered to ${this.#pending} events, which is as many as may wait: nothing was published`)
+    const keys = [this.#keys.history(topic), this.#keys.meta(topic)]
+    const args: Array<string | number> = [this.#keys.channel(topic), frame, formatKey(key), newEpoch(), max, bytes, ttl, commands.server, randomInt(1, MAX_FENCE)]
+    if (dedupe !== undefined) {
+      keys.push(this.#keys.dedupe(topic, dedupe))
+      args.push(DEDUPE_MS)
+    } else if (this.#isCluster) { // its client sends again what may have been done
+      keys.push(this.#keys.repeat(topic, newEpoch()))
+      args.push(REPEAT_MS)
+    }
+    this.#pending++
+    this.#pendingBytes += size
+    try {
+      return await commands.connection.ssePublish(keys.length, ...keys, ...args).finally(() => this.#published(size))
+    } catch (error) {
+      if (isRefusal(error) && isHarmless(error)) throw refused(error)
+      throw Object.assign(new SSE_ERR_PUBLISH_UNCERTAIN(), { cause: error })
+    }
+  }
+
+  #published (size: number): void {
+    this.#pendingBytes -= size
+    if (--this.#pending === 0) this.#whenIdle?.()
+  }
+
+  async attach (topic: string): Promise<Position> {
+    if (this.#isClosed) throw new SSE_ERR_CLOSING()
+    const one = this.#subscriptions.want(topic)
+    await one.heard.promise.catch((error: unknown) => { throw isRefusal(error) ? refused(error) : error })
+    const { links } = this.#subscriptions
+    const { head } = await this.#whenUp(topic, () => this.read(topic, '', { entries: 0, bytes: 0 }))
+    if (links !== this.#subscriptions.links) this.#watch.look() // what was looked at for the new link could not be this one
+    return head
+  }
+
+  async detach (topic: string): Promise<void> {
+    this.#subscriptions.drop(topic)
+  }
+
+  async read (topic: string, after: Position | '', { entries, bytes }: PageLimit): Promise<Page> {
+    const [ms, seq] = after === '' ? ['0', '0'] : after.slice(after.indexOf('.') + 1).split('-') as [string, string] // a position
+    const page = parsePage(await this.#send(() => this.#commands.connection.sseRead(2, this.#keys.history(topic), this.#keys.meta(topic), ms, seq, newEpoch(), entries, bytes)))
+    const one = this.#subscriptions.wanted.get(topic)
+    if (one !== undefined) one.seen ??= page.head
+    return page
+  }
+
+  async command (text: string): Promise<void> {
+    await this.#send(() => this.#commands.connection.publish(this.#keys.commands, text))
+  }
+
+  health (): BrokerHealth {
+    if (this.#isClosed || !this.#commands.isUp) return { state: 'down' }
+    return { state: this.#subscriptions.isUp && !this.#watch.isLate ? 'live' : 'degraded' }
+  }
+
+  async close (): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    if (this.#pending > 0 && this.#commands.isUp) {
+      let late: NodeJS.Timeout | undefined
+      await Promise.race([
+        new Promise<void>((resolve) => { this.#whenIdle = resolve }),
+        new Promise<void>((resolve) => { late = setTimeout(resolve, CLOSE_MS) })
+      ])
+      clearTimeout(late)
+    }
+    this.#disconnect(new SSE_ERR_CLOSING())
+  }
+
+  #disconnect (error: Error): void {
+    this.#isClosed = true
+    this.#watch.stop()
+    this.#commands.fail(error)
+    this.#subscriptions.close(error)
+    this.#commands.connection.disconnect()
+    this.#ears.disconnect()
+  }
+
+  /** Anybody may publish anything there: what is no message of ours ends nobody's process. */
+  #hear (channel: string, message: string): void {
+    this.#watch.heard()
+    if (channel === this.#echo) {
+      this.#watch.echoed(message)
+      return
+    }
+    const topic = this.#keys.topicOf(channel)
+    try {
+      if (topic === undefined) this.#sink?.command(message)
+      else this.#tell(topic, message)
+    } catch (error) {
+      this.#lastError = error as Error // of JSON.parse
+      if (topic !== undefined) this.#sink?.suspect(topic)
+    }
+  }
+
+  #tell (topic: string, message: string): void {
+    const one = this.#subscriptions.wanted.get(topic)
+    if (one === undefined) return // on its way when nobody wanted it any more
+    const entry = parseMessage(message)
+    one.seen = entry.id
+    this.#sink?.entry(topic, entry)
+  }
+
+  /** What is asked for again where the link breaks, as long as somebody wants the topic. */
+  async #whenUp<T> (topic: string, ask: () => Promise<T>): Promise<T> {
+    for (;;) {
+      await this.#commands.whenUp
+      try {
+        return await ask()
+      } catch (error) {
+        if (this.#isClosed || isRefusal((error as Error).cause) || !this.#subscriptions.wanted.has(topic)) throw error // of errors alone
+        await delay(RETRY_MS) // the link may not know yet that it is broken
+      }
+    }
+  }
+
+  async #send<T> (ask: () => Promise<T>): Promise<T> {
+    if (!this.#commands.isUp) throw this.#unavailable('Redis cannot be reached')
+    try {
+      return await ask()
+    } catch (error) {
+      throw Object.assign(new SSE_ERR_BROKER_UNAVAILABLE(`Redis has not answered: ${(error as Error).message}`), { cause: error }) // ioredis rejects with errors alone
+    }
+  }
+
+  #unavailable (message: string): Error {
+    return Object.assign(new SSE_ERR_BROKER_UNAVAILABLE(message), this.#lastError === undefined ? {} : { cause: this.#lastError })
+  }
+}
+
+function refused (cause: Error): Error {
+  return Object.assign(new SSE_ERR_BROKER_UNAVAILABLE(`Redis has refused: ${cause.message}`), { cause })
+}
+
+function checkOptions (given: unknown): RedisBrokerOptions {
+  if (typeof given !== 'object' || given === null) throw new SSE_ERR_INVALID_OPTION(`Expected the options of redisBroker() to be an object { client }, got ${describe(given)}`)
+  for (const name of Object.keys(given)) {
+    if (!KNOWN.includes(name)) throw new SSE_ERR_INVALID_OPTION(`Unknown option \`${name}\` of redisBroker(). Known are ${KNOWN.map((known) => `\`${known}\``).join(', ')}`)
+  }
+  const { client, namespace, probeInterval } = given as Record<keyof RedisBrokerOptions, unknown>
+  checkClient(client)
+  if (namespace !== undefined && (typeof namespace !== 'string' || !/^[\w.:-]{1,64}$/.test(namespace))) throw new SSE_ERR_INVALID_OPTION(`Expected \`namespace\` of redisBroker() to be 1 to 64 characters of A-Z, a-z, 0-9, _, ., : and -, got ${describe(namespace)}`)
+  if (probeInterval !== undefined && !(typeof probeInterval === 'number' && probeInterval >= PROBE_MS.least && probeInterval <= PROBE_MS.most)) throw new SSE_ERR_INVALID_OPTION(`Expected \`probeInterval\` of redisBroker() to be ${PROBE_MS.least} to ${PROBE_MS.most} ms, got ${describe(probeInterval)}`)
+  return given as RedisBrokerOptions
+}

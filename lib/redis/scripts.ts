@@ -1,0 +1,150 @@
+// What happens in Redis, each script whole or not at all. A topic has two keys: a stream of its entries and, in a string, how it
+// stands: `epoch ms-seq bytes ttl server fence`. Any of them may be gone at any time, by expiry, eviction or FLUSHALL: what
+// cannot be trusted any more begins anew, with another epoch, so that clients are told.
+
+/**
+ * Milliseconds for which it is remembered how a topic stands, since anybody published to it or heard it: a week more than the longest
+ * history. A client that comes back later is told that its place is not known.
+ */
+export const META_MS = 2_147_483_647 + 604_800_000
+
+/** Keys that nobody asked for, where a client library may send a command twice. It does so at once or not at all. */
+export const REPEAT_MS = 30_000
+
+/** As the broker's interface says. */
+export const DEDUPE_MS = 120_000
+
+/** Entries that one script removes at most, so that it does not hold up Redis. The next one goes on. */
+const MAX_REMOVED = 128
+
+/** Entries that are looked at together, where a page may end behind any of them: few at first, since they may be large. */
+const STRIDE = { least: 4, most: 64 }
+
+/** Publishes between two looks at whether the oldest entries are too old. What is read is looked at in any case. */
+const PUBLISHES_BETWEEN_LOOKS = 16
+
+/**
+ * How the topic stands, or as a new one. A missing string with a stream that is still there says nothing of what has been removed
+ * from it since, so the stream goes too.
+ *
+ * Positions are compared and kept as text, as far as that goes: to Lua, making a number of a text or a text of a number costs as
+ * much as a command of Redis. Milliseconds have 13 digits until the year 2286.
+ */
+const STAND = `
+local time = redis.call('TIME')
+local now = time[1] .. string.sub('00000' .. time[2], -6, -4)
+local stand = redis.call('GET', KEYS[2])
+local epoch, head, ms, seq, bytes, ttl, server, fence
+if stand then
+  epoch, head, ms, seq, bytes, ttl, server, fence = string.match(stand, '^(%S+) ((%d+)-(%d+)) (%d+) (%d+) (%S+) (%d+)$')
+else
+  redis.call('DEL', KEYS[1])
+end
+`
+
+/**
+ * Appends an entry and tells of it.
+ *
+ * KEYS: history, meta, and one of a dedupe key where there is one.
+ * ARGV: channel, frame, key as JSON or nothing, epoch of a new topic, max, bytes and ttl to keep, server or nothing where the script is
+ * to ask, fence, and for how long the dedupe key counts.
+ * Gives the position.
+ *
+ * An id is never given twice. Redis' clock may go back, and a replica that is promoted may not have the last entries, which nodes
+ * have sent already. So an id follows the last one known, whatever the clock says, and where another server process orders a topic
+ * than the one before, the numbers within a millisecond begin at a fence that is picked at random.
+ *
+ * @param publish the command that tells of it
+ */
+export const publishBy = (publish: 'PUBLISH' | 'SPUBLISH') => `
+if KEYS[3] then
+  local known = redis.call('GET', KEYS[3])
+  if known then return known end
+end
+${STAND}
+if not epoch then epoch, head, ms, bytes, server, fence = ARGV[4], now .. '-0', now, 0, '-', '0' end
+local orders = ARGV[8]
+if orders == '' then
+  local info = redis.pcall('INFO', 'server') -- which a user may not be allowed
+  orders = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or 'unknown'
+end
+if server ~= orders then
+  if server ~= '-' then fence = ARGV[9] end
+  server = orders
+end
+local id
+if now > ms then
+  id = now .. '-' .. fence
+else
+  id = string.format('%s-%d', ms, math.max((seq or 0) + 1, fence))
+end
+local frame = ARGV[2]
+if ARGV[5] == '0' then
+  redis.call('DEL', KEYS[1])
+  bytes = 0
+else
+  local added = redis.pcall('XADD', KEYS[1], id, 'p', head, 'f', frame, 'k', ARGV[3])
+  if type(added) == 'table' then
+    if not string.find(added.err, 'XADD') then return added end
+    redis.call('DEL', KEYS[1])
+    epoch, head, id = ARGV[4], now .. '-0', now .. '-1'
+    redis.call('XADD', KEYS[1], id, 'p', head, 'f', frame, 'k', ARGV[3])
+  end
+  local length = redis.call('XLEN', KEYS[1])
+  bytes = length == 1 and #frame or bytes + #frame
+  local max, most = tonumber(ARGV[5]), tonumber(ARGV[6])
+  if length > max or bytes > most or length % ${PUBLISHES_BETWEEN_LOOKS} == 0 then
+    local removed, from, oldestAllowed = 0, '-', now - ARGV[7]
+    while removed < ${MAX_REMOVED} and length - removed > 1 do
+      local oldest = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', 1)[1]
+      local isTooOld = tonumber(string.match(oldest[1], '^%d+')) < oldestAllowed
+      if not isTooOld and length - removed <= max and bytes <= most then break end
+      bytes = bytes - #oldest[2][4]
+      removed = removed + 1
+      from = '(' .. oldest[1]
+    end
+    if removed > 0 then redis.call('XTRIM', KEYS[1], 'MAXLEN', length - removed) end
+  end
+  redis.call('PEXPIRE', KEYS[1], ARGV[7])
+end
+redis.call('SET', KEYS[2], epoch .. ' ' .. id .. ' ' .. string.format('%d', bytes) .. ' ' .. ARGV[7] .. ' ' .. server .. ' ' .. fence, 'PX', ${META_MS})
+local position = epoch .. '.' .. id
+if KEYS[3] then redis.call('SET', KEYS[3], position, 'PX', ARGV[10]) end
+redis.call('${publish}', ARGV[1], epoch .. ' ' .. head .. ' ' .. id .. ' ' .. ARGV[3] .. '\\n' .. frame)
+return position
+`
+
+/**
+ * Reads a page of a topic.
+ *
+ * KEYS: history, meta.
+ * ARGV: ms and seq of the position to read behind, epoch of a new topic, entries and bytes at most.
+ * Gives the epoch, `ms-seq` of the head, and of each entry its id, the one before, its key as JSON or nothing, and its frame.
+ */
+export const READ = `
+${STAND}
+if not epoch then
+  epoch, head, ttl = ARGV[3], now .. '-0', 0
+  redis.call('SET', KEYS[2], epoch .. ' ' .. head .. ' 0 0 - 0', 'PX', ${META_MS})
+end
+local page = { epoch, head }
+local entries, most, size, count = tonumber(ARGV[4]), tonumber(ARGV[5]), 0, 0
+local from = '(' .. ARGV[1] .. '-' .. ARGV[2]
+if now - ARGV[1] > tonumber(ttl) then from = string.format('%.0f-0', now - ttl) end
+local stride = ${STRIDE.least}
+while count < entries do
+  local some = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', math.min(stride, entries - count))
+  if size < most / 4 then stride = math.min(stride * 2, ${STRIDE.most}) end
+  if #some == 0 then break end
+  for _, entry in ipairs(some) do
+    local fields = entry[2]
+    size = size + #fields[4]
+    if size > most and count > 0 then return page end
+    count = count + 1
+    local at = #page
+    page[at + 1], page[at + 2], page[at + 3], page[at + 4] = entry[1], fields[2], fields[6], fields[4]
+    from = '(' .. entry[1]
+  end
+end
+return page
+`

@@ -1,0 +1,198 @@
+// Whether what is published comes back, by the very way that entries take. Redis tells one link of everything in the order in which it was
+// published, so when an echo comes back, everything before it has come too: an echo is a barrier. On a cluster, where entries come by
+// other ways than the echo, it is nearly one: what is then taken for lost is read, and not lost.
+import { comparePositions, epochOf } from '../wire/cursor.js'
+import type { CommandLink } from './command-link.js'
+import type { Connection } from './connection.js'
+import { headOf } from './entry.js'
+import type { Keys } from './keys.js'
+import { META_MS } from './scripts.js'
+import type { Subscriptions } from './subscriptions.js'
+
+/** A link that has been silent for so many intervals is broken. */
+const PATIENCE = 2
+
+/**
+ * Heads are looked at with each of so many probes, whatever happens: every half a minute, as the interval is by default. A cluster's
+ * client changes links without a word, so there it is more often.
+ */
+const PROBES_BETWEEN_LOOKS = { single: 15, cluster: 3 }
+
+/** Heads that are asked for together. */
+const HEADS_AT_ONCE = 256
+
+interface Probe {
+  readonly number: number
+  /** Since when nothing has been heard of it. */
+  since: number
+  isPublished: boolean
+  heads?: Heads
+}
+
+/** Of topics: the newest entry that was known here before, and Redis' own. */
+type Heads = ReadonlyMap<string, { before: string, head: string | undefined }>
+
+export interface WatchHost {
+  readonly commands: CommandLink
+  readonly ears: Connection
+  readonly subscriptions: Subscriptions
+  readonly keys: Keys
+  readonly echo: string
+  readonly isCluster: boolean
+  /** Entries of the topic may have been lost on the way. */
+  suspect (topic: string): void
+}
+
+export class Watch {
+  readonly #host: WatchHost
+  readonly #interval: number
+  #timer: NodeJS.Timeout | undefined
+  #probe: Probe | undefined
+  #probes = 0
+  #ticks = 0
+  /** Whether the next probe looks at all heads. */
+  #mustLook = false
+  #heardAt = 0
+  /** Links that are connected and not up, and since when. */
+  readonly #halfMade = new Map<Connection, number>()
+
+  constructor (host: WatchHost, interval: number) {
+    this.#host = host
+    this.#interval = interval
+  }
+
+  start (): void {
+    // Nodes that started together do not ask together. Sockets keep the process, and not this.
+    this.#timer = setTimeout(() => {
+      this.#tick()
+      this.#timer = setInterval(() => this.#tick(), this.#interval).unref()
+    }, this.#interval * Math.random()).unref()
+  }
+
+  stop (): void {
+    clearInterval(this.#timer) // of a timeout too
+  }
+
+  /** Whether the last probe has been on its way for too long. */
+  get isLate (): boolean {
+    return this.#probe !== undefined && this.#isTooLong(this.#probe.since)
+  }
+
+  /** There is a new link to hear by. What was on its way to the old one will not come, nor will its echo. */
+  linked (): void {
+    this.#probe = undefined
+    this.look()
+  }
+
+  /** Looks at all heads, with the next probe. */
+  look (): void {
+    this.#mustLook = true
+    void this.#send()
+  }
+
+  /** Asks at once, if nothing is asked yet: there is a new link to ask by, and looks may be due. */
+  probe (): void {
+    void this.#send()
+  }
+
+  /** Something has come, so the link is not silent. */
+  heard (): void {
+    this.#heardAt = performance.now()
+  }
+
+  /** What was published to the channel of this node. */
+  echoed (number: string): void {
+    const probe = this.#probe
+    if (probe === undefined || String(probe.number) !== number) return
+    this.#probe = undefined
+    if (probe.heads !== undefined) this.#compare(probe.heads)
+    if (this.#mustLook) void this.#send()
+  }
+
+  #tick (): void {
+    if (++this.#ticks % PROBES_BETWEEN_LOOKS[this.#host.isCluster ? 'cluster' : 'single'] === 0) this.#mustLook = true
+    void this.#send()
+    // Where the event loop was held up, answers may be waiting in the sockets: they come first.
+    setImmediate(() => this.#dropSilent())
+  }
+
+  #dropSilent (): void {
+    const { commands, ears, subscriptions } = this.#host
+    this.#dropHalfMade(commands.connection, commands.isUp)
+    this.#dropHalfMade(ears, subscriptions.isUp)
+    const probe = this.#probe
+    if (probe === undefined || !this.#isTooLong(probe.since)) return
+    if (!probe.isPublished) commands.drop()
+    else if (!subscriptions.isUp) return
+    else if (this.#isTooLong(this.#heardAt)) ears.disconnect(true)
+    this.#probe = undefined
+    this.#mustLook = true
+  }
+
+  // One that accepts and then says nothing, as a Redis that stands still does, is neither gone nor up, and no error tells of it.
+  #dropHalfMade (connection: Connection, isUp: boolean): void {
+    if (isUp || (connection.status !== 'connect' && connection.status !== 'ready')) {
+      this.#halfMade.delete(connection)
+      return
+    }
+    const since = this.#halfMade.get(connection)
+    if (since === undefined) {
+      this.#halfMade.set(connection, performance.now())
+    } else if (this.#isTooLong(Math.max(since, connection === this.#host.ears ? this.#host.subscriptions.progressAt : 0))) {
+      this.#halfMade.delete(connection)
+      connection.disconnect(true)
+    }
+  }
+
+  #isTooLong (since: number): boolean {
+    return performance.now() - since > this.#interval * PATIENCE
+  }
+
+  async #send (): Promise<void> {
+    const { commands, echo, subscriptions } = this.#host
+    if (this.#probe !== undefined || !commands.isUp) return
+    const probe: Probe = { number: ++this.#probes, since: performance.now(), isPublished: false }
+    this.#probe = probe
+    try {
+      if (this.#mustLook && subscriptions.isUp) {
+        this.#mustLook = false
+        probe.heads = await this.#heads(probe)
+      }
+      await commands.connection.publish(echo, String(probe.number))
+      probe.isPublished = true
+      probe.since = performance.now()
+    } catch { // the link is gone, or refuses: the next tick tries again
+      this.#mustLook = true
+      if (this.#probe === probe) this.#probe = undefined
+    }
+  }
+
+  async #heads (probe: Probe): Promise<Heads> {
+    const { commands, keys, subscriptions } = this.#host
+    const heads = new Map<string, { before: string, head: string | undefined }>()
+    const topics = [...subscriptions.wanted.keys()]
+    for (let from = 0; from < topics.length; from += HEADS_AT_ONCE) {
+      await Promise.all(topics.slice(from, from + HEADS_AT_ONCE).map(async (topic) => {
+        const before = subscriptions.wanted.get(topic)?.seen
+        if (before === undefined) return // whoever finds out looks again
+        const meta = await commands.connection.getex(keys.meta(topic), 'PX', META_MS)
+        heads.set(topic, { before, head: meta === null ? undefined : headOf(meta) })
+      }).map(async (one) => await one.catch(() => { this.#mustLook = true }))) // the echo is sent all the same
+      probe.since = performance.now()
+    }
+    return heads
+  }
+
+  #compare (heads: Heads): void {
+    const { subscriptions } = this.#host
+    for (const [topic, { before, head }] of heads) {
+      const one = subscriptions.wanted.get(topic)
+      if (one?.seen === undefined) continue
+      // Redis had what was known here, and what it had has come.
+      if (head !== undefined && epochOf(head) === epochOf(one.seen) && comparePositions(before, head) <= 0 && comparePositions(head, one.seen) <= 0) continue
+      one.seen = head
+      subscriptions.renew(topic)
+      this.#host.suspect(topic)
+    }
+  }
+}
