@@ -6,8 +6,11 @@ import { get, type IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
+import { EventSource } from 'eventsource'
 import { chromium, type Page, type Request } from 'playwright-core'
 import t from 'tap'
+import { skip as noRedis } from './helpers/redis-server.js'
 
 const BROWSERS = [process.env.CHROMIUM_PATH, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
 const browserPath = BROWSERS.find((path) => path !== undefined && existsSync(path))
@@ -19,16 +22,19 @@ type Name = typeof STREAMS[number] | 'answer' | 'chat' | 'orders'
 
 interface Step { count: number, order: number, item: string, state: string }
 
-t.test('the demo', { skip: browserPath === undefined && !process.env.CI && 'no chromium: set CHROMIUM_PATH to its executable' }, async (t) => {
+const noBrowser = browserPath === undefined && !process.env.CI && 'no chromium: set CHROMIUM_PATH to its executable'
+const launched = {
+  ...(browserPath === undefined ? {} : { executablePath: browserPath }),
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
+}
+
+t.test('the demo', { skip: noBrowser }, async (t) => {
   if (browserPath === undefined) throw new Error('There is no chromium, and this is CI: set CHROMIUM_PATH to its executable')
 
   const pictures = t.testdir()
   const temporary = mkdtempSync(join(tmpdir(), 'demo-test-')) // two runs at once would share a testdir, and each other's logs
   t.teardown(() => rmSync(temporary, { recursive: true, force: true }))
-  const browser = await chromium.launch({
-    executablePath: browserPath,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
-  })
+  const browser = await chromium.launch(launched)
   t.teardown(() => browser.close())
   const child = start(temporary)
   const kill = () => signalGroup(child, 'SIGKILL')
@@ -252,6 +258,61 @@ t.test('the demo', { skip: browserPath === undefined && !process.env.CI && 'no c
   })
 })
 
+t.test('the demo of a cluster', { skip: noRedis }, async (t) => {
+  const child = start(tmpdir(), 'demo:cluster', { EVERY_MS: '5' })
+  const kill = () => signalGroup(child, 'SIGKILL')
+  t.teardown(kill)
+  process.once('SIGALRM', kill)
+  const over = once(child, 'exit')
+  const url = await urlOf(child)
+
+  await t.test('every client sees every number once, whatever becomes of the nodes', async (t) => {
+    const clients = Array.from({ length: 12 }, () => {
+      const seen: number[] = []
+      const counts = { opened: 0, resets: 0 }
+      const source = new EventSource(`${url}/ticks`)
+      t.teardown(() => source.close())
+      source.addEventListener('open', () => counts.opened++)
+      source.addEventListener('sse.reset', () => counts.resets++)
+      source.addEventListener('tick', ({ data }) => seen.push((JSON.parse(data) as { n: number }).n))
+      return { seen, counts }
+    })
+    const lastOf = ({ seen }: { seen: number[] }) => seen.at(-1) ?? 0
+    const all = async (number: number) => { while (clients.some((client) => lastOf(client) < number)) await delay(10) }
+    await all(1)
+    for (const what of ['restart', 'restart', 'restart', 'kill']) {
+      for (const id of [1, 2, 3]) {
+        t.equal((await fetch(`${url}/nodes/${id}/${what}`, { method: 'POST' })).status, 204)
+        await all(Math.max(...clients.map(lastOf)) + 20)
+      }
+    }
+    for (const { seen, counts } of clients) {
+      t.strictSame(seen, seen.map((_, index) => index + (seen[0] as number)))
+      t.equal(counts.resets, 0)
+      t.ok(counts.opened > 1, `${counts.opened} connections`)
+    }
+  })
+
+  await t.test('its page shows it', { skip: noBrowser }, async (t) => {
+    const browser = await chromium.launch(launched)
+    t.teardown(() => browser.close())
+    const page = await browser.newPage()
+    await page.goto(url)
+    await page.waitForFunction("Number(document.querySelector('#seen').textContent) > 10")
+    const before = await page.textContent('#node')
+    t.match(before, /^node [123]$/)
+    await page.click('li[data-serves] button')
+    await page.waitForFunction("Number(document.querySelector('#opened').textContent) > 1")
+    const seen = Number(await page.textContent('#seen'))
+    await page.waitForFunction(`Number(document.querySelector('#seen').textContent) > ${seen + 10}`)
+    t.equal(await page.textContent('#wrong'), '0')
+    t.equal(await page.textContent('#resets'), '0')
+  })
+
+  signalGroup(child, 'SIGTERM')
+  await over
+})
+
 /** Reads all orders without a break. */
 class Witness {
   readonly #news = new EventEmitter()
@@ -302,10 +363,10 @@ class Witness {
 }
 
 /** In a process group of its own, so that a signal reaches npm, its shell and the server. */
-function start (temporary: string) {
-  return spawn('npm', ['run', 'demo', '--silent'], {
+function start (temporary: string, script = 'demo', env = {}) {
+  return spawn('npm', ['run', script, '--silent'], {
     detached: true,
-    env: { ...process.env, NODE_OPTIONS: '', PORT: '0', TMPDIR: temporary },
+    env: { ...process.env, NODE_OPTIONS: '', PORT: '0', TMPDIR: temporary, ...env },
     stdio: ['ignore', 'pipe', 'inherit']
   })
 }
