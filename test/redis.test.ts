@@ -96,7 +96,8 @@ t.test('Redis', { skip, jobs: 4 }, async (t) => {
     for (let from = 1; from <= 20_000; from += 100) {
       await Promise.all(numbers(from, from + 99).map((n) => a.publish(n)))
       if (from % 1_600 === 1 && cuts < 12) {
-        await redis.cli('CLIENT', 'KILL', 'TYPE', 'pubsub')
+        await Promise.all([a.isLive(), b.isLive()])
+        t.equal(await redis.cli('CLIENT', 'KILL', 'TYPE', 'pubsub'), '2', 'both were cut')
         cuts++
       }
     }
@@ -104,6 +105,7 @@ t.test('Redis', { skip, jobs: 4 }, async (t) => {
     await Promise.all([atA.has(20_000), atB.has(20_000)])
     t.strictSame(atA.seen, numbers(1, 20_000))
     t.strictSame(atB.seen, numbers(1, 20_000))
+    for (const { app } of [a, b]) t.ok(app.sse.stats().channels.repairs > 0, 'there was something to repair')
   })
 
   t.test('what several nodes publish at once is told in one order by all of them', async (t) => {
@@ -397,6 +399,126 @@ t.test('Redis', { skip, jobs: 4 }, async (t) => {
     await a.app.sse.disconnect({ channel: 'ticks' })
     await told
     await until(() => b.app.sse.stats().closed.disconnected === 1, 'the stream has ended')
+  })
+
+  t.test('disconnect() reaches a node whose links are away, when they are back, and once', async (t) => {
+    const redis = await RedisServer.start(t)
+    const proxy = await TcpProxy.start(t, redis.port)
+    const [a, b] = [await startNode(t, redis.port), await startNode(t, proxy.port)]
+    const client = b.follow()
+    const disconnected = () => b.app.sse.stats().closed.disconnected
+    await client.stands
+    await b.isLive()
+    await a.app.sse.disconnect({ channel: 'ticks' })
+    await until(() => disconnected() === 1, 'it is told')
+    await until(() => b.app.sse.stats().open === 1, 'it is back')
+    proxy.target = await freePort() // where nobody listens
+    proxy.cut()
+    await until(() => b.app.sse.health().state === 'down', 'the node is cut off')
+    await a.app.sse.disconnect({ channel: 'ticks' })
+    proxy.target = redis.port
+    await until(() => disconnected() === 2, 'it is told when the links are back')
+    await until(() => b.app.sse.stats().open === 1, 'it is back again')
+    await redis.cli('CLIENT', 'KILL', 'TYPE', 'pubsub')
+    await a.publish(1)
+    await client.has(1)
+    await b.isLive()
+    await a.publish(2)
+    await client.has(2)
+    t.equal(disconnected(), 2, 'what it was told before, it is not told again')
+  })
+
+  t.test('a node whose links lead to two servers goes on where it publishes', async (t) => {
+    const [old, next] = [await RedisServer.start(t), await RedisServer.start(t)]
+    const proxy = await TcpProxy.start(t, old.port)
+    const [a, b, c] = [await startNode(t, old.port), await startNode(t, proxy.port), await startNode(t, next.port)]
+    const client = b.follow()
+    await client.stands
+    await b.isLive()
+    let n = 0
+    const busy = setInterval(() => { void a.publish(++n).catch(() => {}) }, 10)
+    t.teardown(() => clearInterval(busy))
+    await until(() => client.seen.length > 10, 'it hears the old one')
+    proxy.target = next.port
+    const mine = proxy.addresses
+    const asks = (await old.cli('CLIENT', 'LIST')).split('\n').find((line) => line.includes('name=sse:commands') && mine.some((address) => line.includes(`addr=${address} `)))
+    await old.cli('CLIENT', 'KILL', 'ID', String(/id=(\d+)/.exec(String(asks))?.[1]))
+    await until(() => b.app.sse.health().state === 'degraded', 'its echoes do not come')
+    await until(() => client.seen.some((one) => typeof one === 'string'), 'its client is told')
+    clearInterval(busy)
+    await b.isLive()
+    await c.publish(1_000_000)
+    await client.has(1_000_000)
+  })
+
+  t.test('what Redis refuses to tell is asked again with the next probe, and not before', async (t) => {
+    const redis = await RedisServer.start(t)
+    const node = await startNode(t, redis.port)
+    await node.follow().stands
+    await node.isLive()
+    await redis.cli('CONFIG', 'SET', 'min-replicas-to-write', '1') // refuses all that writes, as GETEX does
+    await redis.cli('CLIENT', 'KILL', 'TYPE', 'pubsub')
+    await redis.cli('CONFIG', 'RESETSTAT')
+    const refused = async () => Number(/cmdstat_getex:.*rejected_calls=(\d+)/.exec(await redis.cli('INFO', 'commandstats'))?.[1] ?? 0)
+    await until(async () => await refused() > 0, 'it was refused')
+    const start = performance.now()
+    await until(async () => await refused() > 4, 'it was refused again and again')
+    t.ok(performance.now() - start > 2 * PROBE_MS, 'at its leisure')
+    await redis.cli('CONFIG', 'SET', 'min-replicas-to-write', '0')
+    await node.isLive()
+  })
+
+  t.test('who comes while Redis refuses waits, and is not turned away', async (t) => {
+    const redis = await RedisServer.start(t)
+    const node = await startNode(t, redis.port)
+    await redis.cli('CONFIG', 'SET', 'min-replicas-to-write', '1')
+    await redis.cli('CONFIG', 'RESETSTAT')
+    const client = node.follow()
+    await until(async () => /errorstat_NOREPLICAS/.test(await redis.cli('INFO', 'errorstats')), 'it was refused')
+    t.equal(node.app.sse.stats().closed.error, 0)
+    await redis.cli('CONFIG', 'SET', 'min-replicas-to-write', '0')
+    await client.stands
+    await node.publish(1)
+    await client.has(1)
+  })
+
+  t.test('who comes and goes while Redis is away leaves nothing, neither here nor there', async (t) => {
+    const redis = await RedisServer.start(t)
+    const broker = redisBroker({ client: clientOf(redis.port), probeInterval: PROBE_MS })
+    const { app, base } = await serve(t, (app) => {
+      const rooms = app.sse.channel('rooms/:room', { events: { tick: Type.Integer() } })
+      app.get('/:room', (request, reply) => reply.sse(rooms.at({ room: (request.params as { room: string }).room }).subscribe()))
+    }, { broker, openAfter: 0 })
+    await until(() => app.sse.health().state === 'live', 'it is live')
+    await redis.kill()
+    await until(() => app.sse.health().state === 'down', 'Redis is away')
+    for (const room of numbers(1, 30)) {
+      const leaving = new AbortController()
+      await fetch(`${base}/${room}`, { signal: leaving.signal })
+      leaving.abort()
+    }
+    await until(() => app.sse.stats().open === 0, 'all have left')
+    t.equal(app.sse.stats().channels.topics, 0)
+    await redis.start()
+    await until(() => app.sse.health().state === 'live', 'it is live again')
+    t.equal(await redis.cli('DBSIZE'), '0')
+  })
+
+  t.test('a topic that nobody has published to is soon forgotten, others are not', async (t) => {
+    const redis = await RedisServer.start(t)
+    const node = await startNode(t, redis.port)
+    await node.follow().stands
+    const expiry = async () => Number(await redis.cli('PTTL', '{sse:ticks}:m'))
+    t.ok(await expiry() <= 600_000, 'after ten minutes')
+    await redis.cli('CLIENT', 'KILL', 'TYPE', 'pubsub') // so that heads are looked at
+    await redis.cli('PEXPIRE', '{sse:ticks}:m', '100000')
+    await until(async () => await expiry() > 100_000, 'who hears it keeps it')
+    t.ok(await expiry() <= 600_000, 'for ten minutes')
+    await node.publish(1)
+    t.ok(await expiry() > 2_000_000_000)
+    await redis.cli('PEXPIRE', '{sse:ticks}:m', '100000')
+    await redis.cli('CLIENT', 'KILL', 'TYPE', 'pubsub')
+    await until(async () => await expiry() > 2_000_000_000, 'who hears it keeps it')
   })
 
   t.test('what waits for an answer is bounded', async (t) => {

@@ -14,9 +14,12 @@ import { Topic, type ChannelCounts, type Reader, type TopicHost } from './topic.
 /** Bytes of all windows. Beyond it, the topics that have been quiet for longest let go of theirs. */
 export const WINDOWS_BYTES = 268_435_456
 
-/** Between attempts to read history from a broker that fails, doubled each time. */
+/**
+ * Between attempts to read history from a broker that fails, doubled each time. Nobody hears that it is back, so this is also how long a
+ * topic may stand still then; a broker that knows that it cannot be reached fails at once, which costs nothing.
+ */
 const FIRST_RETRY_MS = 250
-const MAX_RETRY_MS = 15_000
+const MAX_RETRY_MS = 3_000
 
 /** What the hub needs of the plugin that it runs in. */
 export interface HubHost {

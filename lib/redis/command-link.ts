@@ -3,7 +3,7 @@ import { SSE_ERR_BROKER_UNAVAILABLE } from '../errors.js'
 import type { Connection } from './connection.js'
 import { defer } from './deferred.js'
 import { isRefusal } from './refusal.js'
-import { publishBy, READ } from './scripts.js'
+import { COMMAND, publishBy, READ } from './scripts.js'
 
 /** Of Redis: GETEX, and ranges that leave out their beginning. */
 const LEAST_VERSION = { major: 6, minor: 2 }
@@ -14,6 +14,7 @@ export class CommandLink {
   server = ''
   isUp = false
   readonly #isCluster: boolean
+  readonly #publish: string
   readonly #onUp: () => void
   #up = defer<void>()
   #isRefused = false
@@ -25,8 +26,10 @@ export class CommandLink {
     this.connection = connection
     this.#onUp = up
     this.#isCluster = isCluster
-    connection.defineCommand('ssePublish', { lua: publishBy(isSharded ? 'SPUBLISH' : 'PUBLISH') })
+    this.#publish = publishBy(isSharded ? 'SPUBLISH' : 'PUBLISH')
+    connection.defineCommand('ssePublish', { lua: this.#publish })
     connection.defineCommand('sseRead', { lua: READ })
+    connection.defineCommand('sseCommand', { lua: COMMAND })
     connection.on('ready', () => { void this.#begin() })
     connection.on('close', () => this.#end())
   }
@@ -59,6 +62,10 @@ export class CommandLink {
       }
       this.server = /run_id:(\w{1,12})/.exec(info)?.[1] ?? ''
     }
+    // A script that Redis does not know is sent again, behind what was published meanwhile.
+    const nodes = this.connection.nodes?.('master') ?? [this.connection]
+    await Promise.all(nodes.map(async (node) => await node.script('LOAD', this.#publish).catch(() => {}))) // without the right to, so be it
+    if (link !== this.#link) return
     this.isUp = true
     this.#up.resolve()
     this.#onUp()

@@ -32,8 +32,14 @@ export interface Connection {
   publish (channel: string, message: string): Promise<number>
   getex (key: string, unit: 'PX', ms: number): Promise<string | null>
   info (section: string): Promise<string>
+  /** Of a cluster's client. */
+  nodes? (role: 'master'): ReadonlyArray<Pick<Connection, 'script'>>
   defineCommand (name: string, definition: { lua: string }): void
   ssePublish (keys: number, ...args: Array<string | number>): Promise<string>
+  sseCommand (keys: 1, key: string, channel: string, text: string): Promise<unknown>
+  xrange (key: string, from: string, to: string): Promise<Array<[id: string, fields: string[]]>>
+  xrevrange (key: string, from: string, to: string, count: 'COUNT', most: number): Promise<Array<[id: string, fields: string[]]>>
+  script (command: 'LOAD', lua: string): Promise<unknown>
   sseRead (keys: number, ...args: Array<string | number>): Promise<string[]>
 }
 

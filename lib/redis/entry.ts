@@ -34,6 +34,11 @@ export function headOf (meta: string): Position {
   return `${epoch}.${head}`
 }
 
+/** Whether anybody has ever published to the topic: only then a server has ordered it. */
+export function isPublished (meta: string): boolean {
+  return meta.split(' ')[4] !== '-'
+}
+
 function entryOf (epoch: string, id: string, prev: string, key: string, frame: string): BrokerEntry {
   return { id: `${epoch}.${id}`, prev: `${epoch}.${prev}`, frame, key: key === '' ? undefined : JSON.parse(key) as string }
 }

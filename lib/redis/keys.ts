@@ -42,6 +42,11 @@ export class Keys {
     return channel[this.#prefix.length] === '{' ? channel.slice(before, -1) : undefined
   }
 
+  /** A stream: what all nodes were told of late. */
+  get log (): string {
+    return `${this.#namespace}:commands:s`
+  }
+
   /** What all nodes hear. */
   get commands (): string {
     return `${this.#prefix}${this.#namespace}:commands`

@@ -4,16 +4,19 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Broker, BrokerEvent, BrokerHealth, BrokerSink, Page, PageLimit, Position, Retention } from '../../types/broker.js'
+import { comparePositions } from '../wire/cursor.js'
 import { describe } from '../describe.js'
 import { SSE_ERR_BROKER_UNAVAILABLE, SSE_ERR_CLOSING, SSE_ERR_INVALID_OPTION, SSE_ERR_PUBLISH_UNCERTAIN } from '../errors.js'
 import { CommandLink } from './command-link.js'
 import { checkClient, duplicate, isCluster, type ClientOptions, type Connection, type RedisClient } from './connection.js'
+import { defer } from './deferred.js'
 import { newEpoch } from './epochs.js'
 import { formatKey, parseMessage, parsePage } from './entry.js'
 import { Keys } from './keys.js'
-import { isHarmless, isRefusal } from './refusal.js'
+import { isHarmless, isPassing, isRefusal } from './refusal.js'
 import { DEDUPE_MS, REPEAT_MS } from './scripts.js'
-import { Subscriptions } from './subscriptions.js'
+import { Subscriptions, type Wanted } from './subscriptions.js'
+import { Turnstile } from './turnstile.js'
 import { Watch } from './watch.js'
 
 export interface RedisBrokerOptions {
@@ -41,8 +44,11 @@ const MAX_PENDING_BYTES = 67_108_864
 /** How long a start waits for Redis. If it is not there by then the application runs, and its health says so. */
 const START_MS = 3_000
 
-/** Between two attempts to read where a topic stands, while links break. */
-const RETRY_MS = 20
+/** Between two attempts to read where a topic stands, while links break, and where Redis refuses for a while. */
+const RETRY_MS = { broken: 20, refused: 1_000 }
+
+/** Pages that are read at once. After an outage all topics read, and what they get stands in Redis' memory before it stands here. */
+const READS_AT_ONCE = 32
 
 /** How long a close waits for publishes that are under way. */
 const CLOSE_MS = 1_000
@@ -52,6 +58,9 @@ const MAX_FENCE = 1_000_000
 
 /** What waiting cannot mend. */
 const MISCONFIGURED = /^(WRONGPASS|NOAUTH|NOPERM|ERR AUTH|ERR invalid password|ERR Client sent AUTH)/
+
+/** Of a command that Redis has kept. */
+const COMMAND_ID = /^\d{13}-\d+$/
 
 const KNOWN = ['client', 'namespace', 'probeInterval']
 
@@ -91,6 +100,11 @@ class RedisBroker implements Broker {
   #pending = 0
   #pendingBytes = 0
   #whenIdle: (() => void) | undefined
+  readonly #reads = new Turnstile(READS_AT_ONCE)
+  /** Who waits for the link that asks. That link's own promise would keep those who have left. */
+  readonly #waiting = new Set<Wanted>()
+  /** The id of the last one that this node was told, once it knows where they are. */
+  #lastCommand: string | undefined
 
   constructor (options: RedisBrokerOptions) {
     const { client, namespace = 'sse', probeInterval = DEFAULT_PROBE_MS } = checkOptions(options)
@@ -100,7 +114,7 @@ class RedisBroker implements Broker {
     const echo = keys.echo(node)
     this.#isCluster = isCluster(client)
     const isSharded = own.shardedSubscribers === true
-    const commands = new CommandLink(duplicate(client, `${namespace}:commands`), { isCluster: this.#isCluster, isSharded }, () => this.#watch.probe())
+    const commands = new CommandLink(duplicate(client, `${namespace}:commands`), { isCluster: this.#isCluster, isSharded }, () => this.#whenUp())
     const ears = duplicate(client, `${namespace}:ears`, { keyPrefix: '' }) // some commands would put it before channels that have it
     this.#keys = keys
     this.#echo = echo
@@ -110,7 +124,10 @@ class RedisBroker implements Broker {
       channel: (topic) => keys.channel(topic),
       always: [keys.commands, echo],
       isSharded,
-      up: () => this.#watch.linked()
+      up: () => {
+        this.#watch.linked()
+        void this.#catchUp()
+      }
     })
     this.#watch = new Watch({
       commands,
@@ -173,6 +190,7 @@ class RedisBroker implements Broker {
   }
 
   #published (size: number): void {
+    this.#watch.answered()
     this.#pendingBytes -= size
     if (--this.#pending === 0) this.#whenIdle?.()
   }
@@ -182,25 +200,29 @@ class RedisBroker implements Broker {
     const one = this.#subscriptions.want(topic)
     await one.heard.promise.catch((error: unknown) => { throw isRefusal(error) ? refused(error) : error })
     const { links } = this.#subscriptions
-    const { head } = await this.#whenUp(topic, () => this.read(topic, '', { entries: 0, bytes: 0 }))
+    const head = await this.#headOf(topic, one)
     if (links !== this.#subscriptions.links) this.#watch.look() // what was looked at for the new link could not be this one
     return head
   }
 
   async detach (topic: string): Promise<void> {
+    const one = this.#subscriptions.wanted.get(topic)
+    if (one !== undefined) this.#waiting.delete(one)
     this.#subscriptions.drop(topic)
   }
 
   async read (topic: string, after: Position | '', { entries, bytes }: PageLimit): Promise<Page> {
     const [ms, seq] = after === '' ? ['0', '0'] : after.slice(after.indexOf('.') + 1).split('-') as [string, string] // a position
-    const page = parsePage(await this.#send(() => this.#commands.connection.sseRead(2, this.#keys.history(topic), this.#keys.meta(topic), ms, seq, newEpoch(), entries, bytes)))
+    const keys = [this.#keys.history(topic), this.#keys.meta(topic)] as const
+    const page = parsePage(await this.#reads.pass(() => this.#send(() => this.#commands.connection.sseRead(2, ...keys, ms, seq, newEpoch(), entries, bytes))))
+    this.#watch.answered()
     const one = this.#subscriptions.wanted.get(topic)
     if (one !== undefined) one.seen ??= page.head
     return page
   }
 
   async command (text: string): Promise<void> {
-    await this.#send(() => this.#commands.connection.publish(this.#keys.commands, text))
+    await this.#send(() => this.#commands.connection.sseCommand(1, this.#keys.log, this.#keys.commands, text))
   }
 
   health (): BrokerHealth {
@@ -226,6 +248,8 @@ class RedisBroker implements Broker {
     this.#isClosed = true
     this.#watch.stop()
     this.#commands.fail(error)
+    for (const { waiting } of this.#waiting) waiting?.reject(error)
+    this.#waiting.clear()
     this.#subscriptions.close(error)
     this.#commands.connection.disconnect()
     this.#ears.disconnect()
@@ -240,7 +264,7 @@ class RedisBroker implements Broker {
     }
     const topic = this.#keys.topicOf(channel)
     try {
-      if (topic === undefined) this.#sink?.command(message)
+      if (topic === undefined) this.#commanded(message.slice(0, message.indexOf(' ')), message.slice(message.indexOf(' ') + 1))
       else this.#tell(topic, message)
     } catch (error) {
       this.#lastError = error as Error // of JSON.parse
@@ -253,20 +277,63 @@ class RedisBroker implements Broker {
     if (one === undefined) return // on its way when nobody wanted it any more
     const entry = parseMessage(message)
     one.seen = entry.id
+    one.isPublished = true
     this.#sink?.entry(topic, entry)
   }
 
-  /** What is asked for again where the link breaks, as long as somebody wants the topic. */
-  async #whenUp<T> (topic: string, ask: () => Promise<T>): Promise<T> {
+  /** The link that asks is up, again or for the first time. */
+  #whenUp (): void {
+    for (const one of this.#waiting) {
+      one.waiting?.resolve()
+      one.waiting = undefined
+    }
+    this.#waiting.clear()
+    this.#watch.probe()
+    void this.#catchUp()
+  }
+
+  /** It is asked for again where the link breaks, as long as somebody wants the topic. */
+  async #headOf (topic: string, one: Wanted): Promise<Position> {
     for (;;) {
-      await this.#commands.whenUp
+      if (!this.#commands.isUp && !this.#isClosed) {
+        this.#waiting.add(one)
+        await (one.waiting ??= defer()).promise
+        if (this.#subscriptions.wanted.get(topic) !== one) throw this.#unavailable('Nobody wants the topic any more')
+      }
+      if (this.#isClosed) throw new SSE_ERR_CLOSING()
       try {
-        return await ask()
+        return (await this.read(topic, '', { entries: 0, bytes: 0 })).head
       } catch (error) {
-        if (this.#isClosed || isRefusal((error as Error).cause) || !this.#subscriptions.wanted.has(topic)) throw error // of errors alone
-        await delay(RETRY_MS) // the link may not know yet that it is broken
+        const { cause } = error as Error // of errors alone
+        if ((isRefusal(cause) && !isPassing(cause)) || this.#subscriptions.wanted.get(topic) !== one) throw error
+        await delay(isRefusal(cause) ? RETRY_MS.refused : RETRY_MS.broken, undefined, { ref: false }) // the link may not know yet that it is broken
       }
     }
+  }
+
+  /** What this node was told while a link of it was away. */
+  async #catchUp (): Promise<void> {
+    const { connection, isUp } = this.#commands
+    if (!isUp || !this.#subscriptions.isUp) return // the other link's turn
+    try {
+      if (this.#lastCommand === undefined) {
+        const [last] = await connection.xrevrange(this.#keys.log, '+', '-', 'COUNT', 1)
+        this.#lastCommand ??= last?.[0] ?? '0-0'
+        return
+      }
+      for (const [id, [, text = '']] of await connection.xrange(this.#keys.log, `(${this.#lastCommand}`, '+')) this.#commanded(id, text)
+    } catch (error) {
+      this.#lastError = error as Error // of the link, which will be up again, or of what is no command of ours
+    }
+  }
+
+  /** @param id `-` where Redis could not keep it */
+  #commanded (id: string, text: string): void {
+    if (COMMAND_ID.test(id)) {
+      if (this.#lastCommand !== undefined && comparePositions(`.${id}`, `.${this.#lastCommand}`) <= 0) return // both heard and read
+      this.#lastCommand = id
+    }
+    this.#sink?.command(text)
   }
 
   async #send<T> (ask: () => Promise<T>): Promise<T> {

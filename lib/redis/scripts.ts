@@ -8,6 +8,12 @@
  */
 export const META_MS = 2_147_483_647 + 604_800_000
 
+/**
+ * Likewise, of a topic that nobody has published to: to ask for one is enough to have it, and anybody may ask for as many as there
+ * are names. It counts from when the last one left who heard it.
+ */
+export const UNPUBLISHED_MS = 600_000
+
 /** Keys that nobody asked for, where a client library may send a command twice. It does so at once or not at all. */
 export const REPEAT_MS = 30_000
 
@@ -114,6 +120,20 @@ redis.call('${publish}', ARGV[1], epoch .. ' ' .. head .. ' ' .. id .. ' ' .. AR
 return position
 `
 
+/** Commands that are kept for a node that comes back, and for how long. */
+const KEPT_COMMANDS = { most: 1_000, ms: 600_000 }
+
+/**
+ * Tells all nodes something, and keeps it for those whose link is away.
+ *
+ * KEYS: commands. ARGV: channel, text. Where there is no room to keep it, whoever hears is told all the same.
+ */
+export const COMMAND = `
+local id = redis.pcall('XADD', KEYS[1], 'MAXLEN', ${KEPT_COMMANDS.most}, '*', 'c', ARGV[2])
+if type(id) == 'table' then id = '-' else redis.call('PEXPIRE', KEYS[1], ${KEPT_COMMANDS.ms}) end
+redis.call('PUBLISH', ARGV[1], id .. ' ' .. ARGV[2])
+`
+
 /**
  * Reads a page of a topic.
  *
@@ -125,7 +145,7 @@ export const READ = `
 ${STAND}
 if not epoch then
   epoch, head, ttl = ARGV[3], now .. '-0', 0
-  redis.call('SET', KEYS[2], epoch .. ' ' .. head .. ' 0 0 - 0', 'PX', ${META_MS})
+  redis.call('SET', KEYS[2], epoch .. ' ' .. head .. ' 0 0 - 0', 'PX', ${UNPUBLISHED_MS})
 end
 local page = { epoch, head }
 local entries, most, size, count = tonumber(ARGV[4]), tonumber(ARGV[5]), 0, 0

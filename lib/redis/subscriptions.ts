@@ -18,6 +18,10 @@ export class Wanted {
   readonly heard: Deferred<void> = defer()
   /** Whether Redis has ever said so. */
   isHeard = false
+  /** Whether anybody is known to have published to it. */
+  isPublished = false
+  /** Of whoever waits until Redis can be asked where the topic stands. */
+  waiting: Deferred<void> | undefined
 
   hear (): void {
     this.isHeard = true
@@ -84,7 +88,9 @@ export class Subscriptions {
 
   /** Whoever waits to hear it goes on. */
   drop (topic: string): void {
-    this.wanted.get(topic)?.heard.resolve()
+    const one = this.wanted.get(topic)
+    one?.heard.resolve()
+    one?.waiting?.resolve()
     if (this.wanted.delete(topic)) this.#change(topic)
   }
 
@@ -111,7 +117,10 @@ export class Subscriptions {
   }
 
   #flush (): void {
-    if (!this.#isLinked) return // all is asked for when the link is back
+    if (!this.#isLinked) { // all is asked for when the link is back
+      this.#changed.clear()
+      return
+    }
     const more: string[] = []
     const less: string[] = []
     for (const topic of this.#changed) {
@@ -134,7 +143,7 @@ export class Subscriptions {
     } catch (error) {
       if (link !== this.links) return // the next link asks again
       if (topics.length > 1) { // one of them may be to blame
-        for (const topic of topics) await this.#ask([topic])
+        for (const topic of topics) if (this.wanted.has(topic)) await this.#ask([topic])
         return
       }
       for (const [topic, one] of asked) {

@@ -4,13 +4,19 @@
 import { comparePositions, epochOf } from '../wire/cursor.js'
 import type { CommandLink } from './command-link.js'
 import type { Connection } from './connection.js'
-import { headOf } from './entry.js'
+import { headOf, isPublished } from './entry.js'
 import type { Keys } from './keys.js'
-import { META_MS } from './scripts.js'
+import { META_MS, UNPUBLISHED_MS } from './scripts.js'
 import type { Subscriptions } from './subscriptions.js'
 
 /** A link that has been silent for so many intervals is broken. */
 const PATIENCE = 2
+
+/**
+ * And one that so many echoes in a row have not come by, whatever else comes: it may hear another Redis than the one that is
+ * published to, after a failover that half of the links have noticed.
+ */
+const ECHOES_LOST = 3
 
 /**
  * Heads are looked at with each of so many probes, whatever happens: every half a minute, as the interval is by default. A cluster's
@@ -52,7 +58,13 @@ export class Watch {
   #ticks = 0
   /** Whether the next probe looks at all heads. */
   #mustLook = false
+  /** Whether the next tick looks, since Redis has refused to tell of a head. */
+  #lookLater = false
   #heardAt = 0
+  /** When Redis last answered to anything. */
+  #answeredAt = 0
+  /** Echoes that have not come, in a row. */
+  #lost = 0
   /** Links that are connected and not up, and since when. */
   readonly #halfMade = new Map<Connection, number>()
 
@@ -75,12 +87,13 @@ export class Watch {
 
   /** Whether the last probe has been on its way for too long. */
   get isLate (): boolean {
-    return this.#probe !== undefined && this.#isTooLong(this.#probe.since)
+    return this.#lost > 0 || (this.#probe !== undefined && this.#isTooLong(this.#probe.since))
   }
 
   /** There is a new link to hear by. What was on its way to the old one will not come, nor will its echo. */
   linked (): void {
     this.#probe = undefined
+    this.#lost = 0
     this.look()
   }
 
@@ -100,17 +113,24 @@ export class Watch {
     this.#heardAt = performance.now()
   }
 
+  /** Something was answered, so the link that asks is not silent: a probe may stand behind large pages. */
+  answered (): void {
+    this.#answeredAt = performance.now()
+  }
+
   /** What was published to the channel of this node. */
   echoed (number: string): void {
     const probe = this.#probe
     if (probe === undefined || String(probe.number) !== number) return
     this.#probe = undefined
+    this.#lost = 0
     if (probe.heads !== undefined) this.#compare(probe.heads)
     if (this.#mustLook) void this.#send()
   }
 
   #tick (): void {
-    if (++this.#ticks % PROBES_BETWEEN_LOOKS[this.#host.isCluster ? 'cluster' : 'single'] === 0) this.#mustLook = true
+    if (++this.#ticks % PROBES_BETWEEN_LOOKS[this.#host.isCluster ? 'cluster' : 'single'] === 0 || this.#lookLater) this.#mustLook = true
+    this.#lookLater = false
     void this.#send()
     // Where the event loop was held up, answers may be waiting in the sockets: they come first.
     setImmediate(() => this.#dropSilent())
@@ -122,9 +142,14 @@ export class Watch {
     this.#dropHalfMade(ears, subscriptions.isUp)
     const probe = this.#probe
     if (probe === undefined || !this.#isTooLong(probe.since)) return
-    if (!probe.isPublished) commands.drop()
-    else if (!subscriptions.isUp) return
-    else if (this.#isTooLong(this.#heardAt)) ears.disconnect(true)
+    if (!probe.isPublished) {
+      if (!this.#isTooLong(this.#answeredAt)) return
+      commands.drop()
+    } else if (!subscriptions.isUp) {
+      return
+    } else if (++this.#lost === ECHOES_LOST || this.#isTooLong(this.#heardAt)) {
+      ears.disconnect(true)
+    }
     this.#probe = undefined
     this.#mustLook = true
   }
@@ -173,11 +198,14 @@ export class Watch {
     const topics = [...subscriptions.wanted.keys()]
     for (let from = 0; from < topics.length; from += HEADS_AT_ONCE) {
       await Promise.all(topics.slice(from, from + HEADS_AT_ONCE).map(async (topic) => {
-        const before = subscriptions.wanted.get(topic)?.seen
-        if (before === undefined) return // whoever finds out looks again
-        const meta = await commands.connection.getex(keys.meta(topic), 'PX', META_MS)
+        const one = subscriptions.wanted.get(topic)
+        const before = one?.seen
+        if (one === undefined || before === undefined) return // whoever finds out looks again
+        const meta = await commands.connection.getex(keys.meta(topic), 'PX', one.isPublished ? META_MS : UNPUBLISHED_MS)
+        this.#answeredAt = performance.now()
+        if (meta !== null) one.isPublished = isPublished(meta)
         heads.set(topic, { before, head: meta === null ? undefined : headOf(meta) })
-      }).map(async (one) => await one.catch(() => { this.#mustLook = true }))) // the echo is sent all the same
+      }).map(async (one) => await one.catch(() => { this.#lookLater = true }))) // the echo is sent all the same, and nobody asks again at once what was refused
       probe.since = performance.now()
     }
     return heads

@@ -84,10 +84,20 @@ function isWhole (answer: string): boolean {
   return Buffer.byteLength(answer.slice(end)) >= parseInt(answer.slice(1), 10) + 2
 }
 
+/** A cluster's node takes the port of the same number and 10,000, too. */
+const BUS = 10_000
+
 export async function freePort (): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1')
+  for (;;) {
+    const { port } = await listen(0)
+    if (port + BUS <= 65_535 && await listen(port + BUS).then(() => true, () => false)) return port
+  }
+}
+
+async function listen (port: number): Promise<net.AddressInfo> {
+  const server = net.createServer().listen(port, '127.0.0.1')
   await once(server, 'listening')
-  const { port } = server.address() as net.AddressInfo
+  const address = server.address() as net.AddressInfo
   server.close()
-  return port
+  return address
 }
