@@ -1,7 +1,7 @@
 // Counting: the sums behind `app.sse.stats()`, the user's own hooks, and Node's diagnostics channels.
 import { channel } from 'node:diagnostics_channel'
 import type { FastifyRequest } from 'fastify'
-import type { ResetReason } from '../types/channel.js'
+import type { ResetReason } from '../types/reserved.js'
 import type { SseMetrics, SseStats } from '../types/metrics.js'
 import type { SseClosed } from '../types/stream.js'
 import { guard } from './guard.js'

@@ -112,7 +112,7 @@ t.test("the plugin's own lines", async (t) => {
   t.equal(prelude(3000), 'retry: 3000\n')
   t.equal(prelude(false), ':\n')
   t.equal(END_FRAME, 'event: sse.end\ndata: {}\nid: ~end\n\n')
-  t.equal(controlFrame('bye', { reason: 'shutdown' }, { retry: 100 }), 'event: sse.bye\nretry: 100\ndata: {"reason":"shutdown"}\n\n')
+  t.equal(controlFrame('sse.bye', { reason: 'shutdown' }, { retry: 100 }), 'event: sse.bye\nretry: 100\ndata: {"reason":"shutdown"}\n\n')
   t.equal(escapeJson('"\u2028"'), '"\\u2028"')
 })
 

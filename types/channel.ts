@@ -2,6 +2,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { Position } from './broker.js'
 import type { EventBuilder, EventUnion, PayloadsOf } from './event.js'
+import type { ResetReason } from './reserved.js'
 import type { Events } from './stream.js'
 
 /** The names of the parameters in a channel's name: of `orders/:tenant`, `'tenant'`. */
@@ -183,9 +184,3 @@ export interface ChannelStats {
   /** Reads that looked for lost entries. */
   repairs: number
 }
-
-/**
- * Why a position does not hold. `'unknown'`: it is none, or not of this topic. `'epoch'`: the topic's history was lost since,
- * or it is another topic's. `'ahead'`: nothing is there yet. `'lost'`: what followed it is not kept any more.
- */
-export type ResetReason = 'unknown' | 'epoch' | 'ahead' | 'lost'

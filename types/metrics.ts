@@ -1,6 +1,7 @@
 // Counting what streams do.
 import type { FastifyRequest } from 'fastify'
-import type { ChannelStats, ResetReason } from './channel.js'
+import type { ChannelStats } from './channel.js'
+import type { ResetReason } from './reserved.js'
 import type { CloseReason, SseClosed } from './stream.js'
 
 /**

@@ -1,6 +1,6 @@
 // Where a stream stands in one topic.
 import type { Position } from '../../types/broker.js'
-import type { ResetReason } from '../../types/channel.js'
+import type { ResetReason } from '../../types/reserved.js'
 import type { Feed } from './feed.js'
 import type { HistoryPage } from './replay.js'
 import type { Part } from './subscription.js'

@@ -1,7 +1,8 @@
 // One stream that is fed by topics. It holds a cursor for each of them and no queue: what it is to write stands in the
 // topics' windows, or in history.
 import type { BrokerEntry, Position } from '../../types/broker.js'
-import type { DisconnectWhere, ResetReason } from '../../types/channel.js'
+import type { DisconnectWhere } from '../../types/channel.js'
+import type { ResetReason } from '../../types/reserved.js'
 import { SSE_ERR_EVENTS_LOST } from '../errors.js'
 import type { SseStream } from '../stream/stream.js'
 import type { Supply } from '../stream/supply.js'

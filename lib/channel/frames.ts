@@ -1,8 +1,9 @@
 // Entries as bytes for streams, and back as events for filters.
 import type { BrokerEntry, Position } from '../../types/broker.js'
-import type { ResetReason } from '../../types/channel.js'
+import type { ResetReason } from '../../types/reserved.js'
 import { Chunk } from '../wire/chunk.js'
 import { controlFrame } from '../wire/encode.js'
+import { CURSOR, RESET } from '../wire/reserved.js'
 
 /** Bytes of one write at most, unless a single event has more: what one reader can make this process hold. */
 export const CHUNK_BYTES = 65_536
@@ -37,12 +38,12 @@ export function minimalFrameOf ({ frame }: BrokerEntry): string {
 
 /** Tells where the client stands. */
 export function cursorFrame (id: string): string {
-  return controlFrame('cursor', {}, { id })
+  return controlFrame(CURSOR, {}, { id })
 }
 
 /** Tells that events were missed. It has no id where a snapshot follows: only when that is whole does the client stand anywhere. */
 export function resetFrame (channel: string, reason: ResetReason, id: string | undefined): string {
-  return controlFrame('reset', { channel, reason }, { id })
+  return controlFrame(RESET, { channel, reason }, { id })
 }
 
 /** The entries of one write, and where its reader stands behind it. */

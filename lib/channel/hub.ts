@@ -2,7 +2,8 @@
 // once a turn.
 import type { FastifyRequest } from 'fastify'
 import type { Broker, BrokerEntry, BrokerHealth, BrokerSink } from '../../types/broker.js'
-import type { ChannelStats, DisconnectWhere, ResetReason } from '../../types/channel.js'
+import type { ChannelStats, DisconnectWhere } from '../../types/channel.js'
+import type { ResetReason } from '../../types/reserved.js'
 import type { Clock, Sleeper } from '../clock.js'
 import type { Turns } from '../stream/turns.js'
 import type { Feed } from './feed.js'

@@ -1,6 +1,7 @@
 // One topic on this node: the window of its newest entries, in one unbroken chain, and the cursors that read it.
 import type { Broker, BrokerEntry, Page, Position, Retention } from '../../types/broker.js'
-import type { ChannelStats, ResetReason } from '../../types/channel.js'
+import type { ChannelStats } from '../../types/channel.js'
+import type { ResetReason } from '../../types/reserved.js'
 import type { Clock, Sleeper } from '../clock.js'
 import { comparePositions, epochOf } from '../wire/cursor.js'
 import { eventOf, join, type Join } from './frames.js'

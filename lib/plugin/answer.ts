@@ -7,6 +7,7 @@ import type { ResolvedOptions } from '../options.js'
 import { reconnectDelay, retryWithin } from '../stream/farewell.js'
 import { controlFrame, prelude } from '../wire/encode.js'
 import { acceptsEventStream, RESPONSE_HEADERS } from '../wire/headers.js'
+import { BYE } from '../wire/reserved.js'
 
 /** Headers of a stream, each where the handler has set none. */
 export function setHeaders (reply: FastifyReply): void {
@@ -49,7 +50,7 @@ export function turnAway (reply: FastifyReply, options: ResolvedOptions, reason:
   if (reason === 'shutdown' && reply.request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
   if (isEventSource(reply)) {
     setHeaders(reply)
-    reply.code(200).send(prelude(retry) + controlFrame('bye', { reason }))
+    reply.code(200).send(prelude(retry) + controlFrame(BYE, { reason }))
   } else {
     reply.header('retry-after', Math.ceil(retry / 1000))
     reply.send(reason === 'shutdown' ? new SSE_ERR_CLOSING() : reason === 'maxConnections' ? new SSE_ERR_TOO_MANY_CONNECTIONS() : new SSE_ERR_ENDED())

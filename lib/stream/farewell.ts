@@ -4,6 +4,7 @@ import type { CloseReason } from '../../types/stream.js'
 import type { ResolvedOptions } from '../options.js'
 import { controlFrame, END_FRAME, escapeJson, toJson } from '../wire/encode.js'
 import { MIN_RETRY, textLines } from '../wire/field.js'
+import { BYE, ERROR } from '../wire/reserved.js'
 
 const GENERIC = { message: 'The stream failed' }
 
@@ -21,7 +22,7 @@ export function retryWithin (spread: number): number {
 export function farewell (reason: CloseReason, options: ResolvedOptions, reconnects: boolean): string {
   if (options.minimal) return reason === 'complete' && options.done !== undefined ? `${textLines(options.done)}\n\n` : ''
   if (reason === 'complete') return reconnects && options.end ? END_FRAME : ''
-  return controlFrame('bye', { reason }, { retry: reason === 'shutdown' ? retryWithin(options.shutdown.spread) : reconnectDelay(options) })
+  return controlFrame(BYE, { reason }, { retry: reason === 'shutdown' ? retryWithin(options.shutdown.spread) : reconnectDelay(options) })
 }
 
 /** The delay for a client that is sent away without fault of its own. */
@@ -56,5 +57,5 @@ export function genericErrorFrame (options: ResolvedOptions): string {
 
 // Clients of the OpenAI kind know no event names, but look for `error` in the data.
 function failureFrame (data: unknown, { minimal }: ResolvedOptions): string {
-  return minimal ? `data: ${escapeJson(toJson({ error: data }))}\n\n` : controlFrame('error', data)
+  return minimal ? `data: ${escapeJson(toJson({ error: data }))}\n\n` : controlFrame(ERROR, data)
 }

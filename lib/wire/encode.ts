@@ -6,14 +6,16 @@
 // Field order is event, retry, data, id. The id stands last because some clients keep it as soon as its
 // line is read: an event cut off behind an early id line would be skipped on resume.
 import type { SseMeta } from '../../types/event.js'
+import type { ReservedName } from '../../types/reserved.js'
 import { kindOf } from '../describe.js'
 import { SSE_ERR_NOT_SERIALIZABLE } from '../errors.js'
-import { checkId, checkRetry, commentLines, END_ID } from './field.js'
+import { checkId, checkRetry, commentLines } from './field.js'
+import { END, END_ID } from './reserved.js'
 
 /** Without a blank line: `:\n\n` fires an empty event in parsers that dispatch on every blank line. */
 export const HEARTBEAT = ':\n'
 
-export const END_FRAME = `event: sse.end\ndata: {}\nid: ${END_ID}\n\n`
+export const END_FRAME = `event: ${END}\ndata: {}\nid: ${END_ID}\n\n`
 
 // JSON allows these three raw, and so does the standard's parser; clients that split lines as Unicode
 // does (Python's splitlines) break there.
@@ -64,8 +66,8 @@ export function encodeFrame (event: string, data: string, { id, retry, comment }
 }
 
 /** A frame of the plugin's own: `sse.error`, `sse.bye` and their like. It has data, so that clients dispatch it. */
-export function controlFrame (name: string, data: unknown, meta: SseMeta = {}): string {
-  return encodeFrame(`event: sse.${name}\n`, `data: ${escapeJson(toJson(data))}`, meta)
+export function controlFrame (name: ReservedName, data: unknown, meta: SseMeta = {}): string {
+  return encodeFrame(eventLine(name), `data: ${escapeJson(toJson(data))}`, meta)
 }
 
 /**

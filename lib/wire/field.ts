@@ -5,18 +5,13 @@
 // Such a value throws; it is never stripped, because a stripped id resumes at the wrong place in silence.
 import { describe, kindOf } from '../describe.js'
 import { SSE_ERR_INVALID_FIELD } from '../errors.js'
+import { END_ID, RESERVED_PREFIX } from './reserved.js'
 
 /** Longest `id`, in bytes. A client echoes it in a header, and Node answers 431 to 16 KiB of headers. */
 export const MAX_ID_LENGTH = 1024
 
 /** Shortest `retry`, in ms. Browsers take `retry: 0` at its word and reconnect every 2 to 3 ms, for ever. */
 export const MIN_RETRY = 100
-
-/** The id of `sse.end`. A request that comes back with it is answered 204, so that the browser stops. */
-export const END_ID = '~end'
-
-/** Events whose name starts so are the plugin's own. */
-export const RESERVED_PREFIX = 'sse.'
 
 const LINE_BREAKER = /[\r\n\0]/
 
