@@ -1,5 +1,4 @@
 // What a user gives to a stream: events, and the types that a map of schemas makes of them.
-import type { FastifyTypeProvider } from 'fastify'
 import type { Static, TSchema } from '@sinclair/typebox'
 
 /** What may accompany an event's payload. */
@@ -66,6 +65,13 @@ export type EventBuilder<Payloads> = {
   readonly [Name in keyof Payloads & string]: (data: Payloads[Name], meta?: SseMeta) => DataOf<Name, Payloads[Name]>
 }
 
+/** As Fastify has it, and not from there: a page that imports types of events has no Fastify, nor the types of Node.js. */
+interface TypeProvider {
+  readonly schema: unknown
+  readonly validator: unknown
+  readonly serializer: unknown
+}
+
 type OrElse<Type, Fallback> = unknown extends Type ? Fallback : Type
 
 /**
@@ -73,14 +79,15 @@ type OrElse<Type, Fallback> = unknown extends Type ? Fallback : Type
  * the provider first lets both generations of TypeBox and other providers work.
  */
 export type PayloadOf<Provider, Schema> = OrElse<
-  Provider extends FastifyTypeProvider ? (Provider & { schema: Schema })['serializer'] : unknown,
+  Provider extends TypeProvider ? (Provider & { schema: Schema })['serializer'] : unknown,
   Schema extends TSchema ? Static<Schema> : unknown
 >
 
 export type PayloadsOf<Provider, Schemas> = { [Name in keyof Schemas]: PayloadOf<Provider, Schemas[Name]> }
 
 /**
- * The events that a map of TypeBox schemas allows, for a source that stands outside its route:
+ * The events that a map of TypeBox schemas allows, or a route's options with `schema.sse`: for a source that stands outside its
+ * route, and for its clients.
  *
  * @example
  * ```ts
@@ -90,4 +97,4 @@ export type PayloadsOf<Provider, Schemas> = { [Name in keyof Schemas]: PayloadOf
  * }
  * ```
  */
-export type EventsOf<Schemas> = EventUnion<PayloadsOf<unknown, Schemas>>
+export type EventsOf<Schemas> = EventUnion<PayloadsOf<unknown, Schemas extends { readonly schema: { readonly sse: infer OfRoute } } ? OfRoute : Schemas>>
