@@ -3,6 +3,6 @@ import neostandard from 'neostandard'
 
 export default [
   ...neostandard({ ts: true, ignores: ['dist', '.tap'] }),
-  { files: ['examples/*/public/**'], languageOptions: { globals: globals.browser } },
+  { files: ['examples/*/public/**', 'test/helpers/*-page.js'], languageOptions: { globals: globals.browser } },
   { rules: { 'no-void': ['error', { allowAsStatement: true }] } }
 ]

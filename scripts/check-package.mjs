@@ -133,6 +133,67 @@ void (async () => { for (const run of runs) await run() })().catch((error: unkno
 })
 `
 
+/** Under Node.js; its types are what a page has, too. */
+const client = `
+import assert from 'node:assert/strict'
+import { Type } from '@sinclair/typebox'
+import { Value } from '@sinclair/typebox/value'
+import { fastify } from 'fastify'
+import plugin from 'fastify-typed-sse'
+import { SseClientError, stream, subscribe, type EventsOf, type ReceivedEvent } from 'fastify-typed-sse/client'
+
+const route = { schema: { sse: { tick: Type.Object({ n: Type.Integer() }) } } }
+type Tick = ReceivedEvent<'tick', { n: number }>
+
+async function main (): Promise<void> {
+  const app = fastify()
+  // As a module of CommonJS has it, or as any other.
+  await app.register('default' in plugin ? plugin.default as never : plugin)
+  app.get('/ticks', route, (request, reply) => reply.sse(function * ({ events }) { yield events.tick({ n: 1 }, { id: '1' }) }))
+  const url = await app.listen({ port: 0 }) + '/ticks'
+  const seen: Tick[] = []
+  for await (const event of stream<EventsOf<typeof route>>(url)) seen.push(event)
+  for await (const event of stream(url, { events: route.schema.sse, check: Value.Check })) seen.push(event)
+  assert.deepEqual(seen, [1, 2].map(() => ({ event: 'tick', data: { n: 1 }, id: '1' })))
+  await assert.rejects(stream(url + '/nowhere').next(), (error) => error instanceof SseClientError && error.status === 404)
+
+  const wrong = () => [
+    // @ts-expect-error
+    subscribe<EventsOf<typeof route>>(url, { on: { tock () {} } }),
+    // @ts-expect-error
+    subscribe<EventsOf<typeof route>>(url, { on: { tick ({ m }) { console.log(m) } } }),
+    // @ts-expect-error
+    stream(url, { events: route.schema.sse })
+  ]
+  assert.equal(typeof wrong, 'function')
+  await app.close()
+}
+
+main().catch((error: unknown) => {
+  console.error(error)
+  process.exitCode = 1
+})
+`
+
+/** For a browser: no types of Node.js or Fastify are there. */
+const page = `
+import { Type } from '@sinclair/typebox'
+import { stream, subscribe, type EventsOf } from 'fastify-typed-sse/client'
+
+const schemas = { tick: Type.Object({ n: Type.Integer() }) }
+const ticks = subscribe<EventsOf<typeof schemas>>(new EventSource('/ticks'), {
+  on: { tick: ({ n }, { id }) => { document.title = n.toFixed() + id } },
+  onState: (state, error) => { document.body.className = error?.code ?? state }
+})
+addEventListener('pagehide', () => ticks.close())
+const leaving = new AbortController()
+for await (const { data } of stream<EventsOf<typeof schemas>>('/ticks', { method: 'POST', body: new FormData(), signal: leaving.signal, credentials: 'include', priority: 'low' })) {
+  document.title = data.n.toFixed()
+  // @ts-expect-error
+  document.title = data.n
+}
+`
+
 const plain = (plugin) => `
 const assert = require('node:assert/strict')
 const { Type } = require('@sinclair/typebox')
@@ -145,13 +206,14 @@ const main = async () => {
   assert.equal(new (require('fastify-typed-sse').SSE_ERR_INVALID_DATA)('x').code, 'SSE_ERR_INVALID_DATA')
   assert.equal(typeof require('fastify-typed-sse/testing').brokerContract, 'function')
   assert.equal(typeof require('fastify-typed-sse/redis').redisBroker, 'function')
+  assert.equal(typeof require('fastify-typed-sse/client').stream, 'function')
 }
 main().catch((error) => { console.error(error); process.exitCode = 1 })
 `
 
-const tsconfig = (options) => JSON.stringify({
+const tsconfig = (options, include = ['*.ts']) => JSON.stringify({
   compilerOptions: { target: 'es2022', lib: ['es2023'], types: ['node'], strict: true, skipLibCheck: false, outDir: 'out', rootDir: '.', ...options },
-  include: ['*.ts']
+  include
 })
 
 const strictest = { exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true }
@@ -178,15 +240,20 @@ async function install (folder, tarball, { fastify, ioredis }, compilers) {
   await write('esm/package.json', '{ "type": "module" }')
   await write('esm/default.ts', defaultImport)
   await write('esm/contract.ts', contract)
+  await write('esm/client.ts', client)
   await write('esm/nodenext.json', tsconfig({ module: 'nodenext', ...strictest, verbatimModuleSyntax: true }))
   await write('esm/bundler.json', tsconfig({ module: 'esnext', moduleResolution: 'bundler' }))
   await write('cjs/package.json', '{ "type": "commonjs" }')
   await write('cjs/default.ts', defaultImport)
+  await write('cjs/client.ts', client)
   await write('cjs/require.ts', consumer("import sse = require('fastify-typed-sse')", 'sse.default'))
   await write('cjs/node16.json', tsconfig({ module: 'node16', ...strictest }))
   await write('cjs/nodenext.json', tsconfig({ module: 'nodenext', ...strictest }))
-  await write('cjs/commonjs.json', tsconfig({ module: 'commonjs', moduleResolution: 'node10', esModuleInterop: true, outDir: 'out10' }))
+  await write('cjs/commonjs.json', tsconfig({ module: 'commonjs', moduleResolution: 'node10', esModuleInterop: true, outDir: 'out10' }, ['default.ts', 'require.ts'])) // it knows no subpaths
   await write('cjs/bundler.json', tsconfig({ module: 'commonjs', moduleResolution: 'bundler' }))
+  await write('page/package.json', '{ "type": "module" }')
+  await write('page/page.ts', page)
+  await write('page/bundler.json', tsconfig({ module: 'esnext', moduleResolution: 'bundler', lib: ['es2022', 'dom', 'dom.iterable', 'dom.asynciterable'], types: [], ...strictest, noEmit: true }))
   await write('cjs/module.cjs', plain("require('fastify-typed-sse')"))
   await write('cjs/member.cjs', plain("require('fastify-typed-sse').default"))
   await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--no-package-lock', '--ignore-scripts'], folder)
@@ -219,14 +286,16 @@ try {
       'types: TypeScript 5.9, CommonJS, node16': () => tsc(latest, 'typescript', '-p', 'cjs/node16.json'),
       'types: TypeScript 5.9, CommonJS, node10': () => tsc(latest, 'typescript', '-p', 'cjs/commonjs.json'),
       'types: TypeScript 5.9, ESM, bundler': () => tsc(latest, 'typescript', '-p', 'esm/bundler.json', '--noEmit'),
+      'types: TypeScript 5.9, a page': () => tsc(latest, 'typescript', '-p', 'page/bundler.json'),
+      'types: TypeScript 7, a page': () => tsc(latest, 'typescript7', '-p', 'page/bundler.json'),
       'types: TypeScript 7, ESM, nodenext': () => tsc(latest, 'typescript7', '-p', 'esm/nodenext.json', '--noEmit'),
       'types: TypeScript 7, CommonJS, nodenext': () => tsc(latest, 'typescript7', '-p', 'cjs/nodenext.json', '--noEmit'),
       'types: TypeScript 7, CommonJS, bundler': () => tsc(latest, 'typescript7', '-p', 'cjs/bundler.json', '--noEmit'),
       [`types: fastify ${FLOOR.fastify}, TypeScript 5.9, ESM, nodenext`]: () => tsc(floor, 'typescript', '-p', 'esm/nodenext.json')
     })
     await checkAll({
-      'run: ESM': node(latest, 'esm/out/default.js', 'esm/out/contract.js'),
-      'run: CommonJS, default import under node16 and node10': node(latest, 'cjs/out/default.js', 'cjs/out10/default.js'),
+      'run: ESM': node(latest, 'esm/out/default.js', 'esm/out/contract.js', 'esm/out/client.js'),
+      'run: CommonJS, default import under node16 and node10': node(latest, 'cjs/out/default.js', 'cjs/out/client.js', 'cjs/out10/default.js'),
       'run: CommonJS, import sse = require()': node(latest, 'cjs/out/require.js'),
       'run: CommonJS, plain require()': node(latest, 'cjs/module.cjs'),
       'run: CommonJS, plain require().default': node(latest, 'cjs/member.cjs'),

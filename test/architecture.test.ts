@@ -7,10 +7,10 @@ import t from 'tap'
 const root = resolve(fileURLToPath(import.meta.url), '../..')
 
 /** What package.json exports. */
-const ENTRIES = ['lib/index.ts', 'lib/redis/index.ts', 'lib/testing/index.ts']
+const ENTRIES = ['lib/index.ts', 'lib/client/index.ts', 'lib/redis/index.ts', 'lib/testing/index.ts']
 
 /** Lowest first. A file may import from its own layer and from those above it in this list. */
-const LAYERS = [['types'], ['lib/describe', 'lib/errors'], ['lib/wire'], ['lib/options', 'lib/clock', 'lib/guard', 'lib/metrics'], ['lib/stream'], ['lib/schema'], ['lib/channel'], ['lib/plugin', 'lib/redis', 'lib/testing'], ['lib/index']]
+const LAYERS = [['types'], ['lib/describe', 'lib/errors'], ['lib/wire'], ['lib/options', 'lib/clock', 'lib/guard', 'lib/metrics'], ['lib/stream'], ['lib/schema'], ['lib/channel'], ['lib/plugin', 'lib/client', 'lib/redis', 'lib/testing'], ['lib/index']]
 
 const files = ['lib', 'types']
   .flatMap((folder) => readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((file) => join(folder, file)))
@@ -65,6 +65,30 @@ t.test('the wire is pure: neither Fastify nor streams', async (t) => {
   for (const file of files.filter((file) => file.startsWith('lib/wire/'))) {
     t.notMatch(readFileSync(join(root, file), 'utf8'), /from '(?:fastify|node:)/, file)
   }
+})
+
+t.test('the client is for pages: it has what stands beside it, types, and names that the wire reserves', async (t) => {
+  const allowed = /^lib\/client\/|^lib\/wire\/reserved\.ts$/
+  for (const [file, targets] of imports) {
+    if (!allowed.test(file)) {
+      t.strictSame(targets.filter(({ target }) => target.startsWith('lib/client/')), [], `${file} does without the client`)
+      continue
+    }
+    t.strictSame(targets.filter(({ target, isType }) => !isType && !allowed.test(target)), [], file)
+    t.notMatch(readFileSync(join(root, file), 'utf8'), /from '(?:fastify|node:|@)/, file)
+  }
+})
+
+t.test('types for a page need neither Fastify nor Node.js', async (t) => {
+  const reached = new Set<string>()
+  const walk = (file: string) => {
+    if (reached.has(file)) return
+    reached.add(file)
+    t.notMatch(readFileSync(join(root, file), 'utf8'), /from '(?:fastify|node:)/, file)
+    for (const { target } of imports.get(file) ?? []) walk(target)
+  }
+  walk('lib/client/index.ts')
+  t.ok(reached.has('types/event.ts'))
 })
 
 t.test('every file is reached from an entry, so that coverage counts it', async (t) => {

@@ -1,4 +1,4 @@
-// Every code block of the README and of docs/channels.md is compiled as it is printed, and does what the text around it says.
+// Every code block of the README, of docs/channels.md and of docs/client.md is compiled as it is printed, and does what the text around it says.
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -7,8 +7,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { Type } from '@sinclair/typebox'
+import { Value } from '@sinclair/typebox/value'
 import { EventSource } from 'eventsource'
 import t, { type Test } from 'tap'
+import { stream, subscribe, type EventSourceLike } from '../lib/client/index.js'
 import sse, { type Topic } from '../lib/index.js'
 import { RawSocket } from './helpers/raw-socket.js'
 import { readStream, type StreamReader } from './helpers/read-events.js'
@@ -40,7 +42,7 @@ function blocksOf (markdown: string, document = ''): Block[] {
   return blocks
 }
 
-const blocks = [...blocksOf(readme), ...blocksOf(readFileSync(join(root, 'docs/channels.md'), 'utf8'), 'channels.md: ')]
+const blocks = [...blocksOf(readme), ...['channels.md', 'client.md'].flatMap((name) => blocksOf(readFileSync(join(root, 'docs', name), 'utf8'), `${name}: `))]
 const find = (title: string): Block => {
   const block = blocks.find((block) => block.title === title)
   assert(block, `there is no block "${title}"; there are ${blocks.map(({ title }) => `"${title}"`).join(', ')}`)
@@ -78,6 +80,35 @@ async function inBrowser (app: FastifyInstance, t: Test, code: string, given: Re
   return new Function('EventSource', ...Object.keys(given), `${code}\nreturn ${result}`)(Browser, ...Object.values(given))
 }
 
+/** Runs a block that is written for pages of this application, as JavaScript, with what it takes for granted. */
+async function inPage (app: FastifyInstance, t: Test, title: string, given: Record<string, unknown>, options: object = {}): Promise<void> {
+  const base = await baseOf(app)
+  const here = (url: string) => base + new URL(url, base).pathname
+  const connect = (url: string): EventSourceLike => new EventSource(url)
+  const names: Record<string, unknown> = {
+    EventSource,
+    stream: (url: string, init: object) => stream(here(url), init),
+    subscribe (url: string, own: { on: Record<string, () => void> }) {
+      const subscription = subscribe(here(url), { connect, ...own, ...options })
+      t.teardown(() => subscription.close())
+      return subscription
+    },
+    ...given
+  }
+  const code = find(title).code.replace(/^import .*$/gm, '')
+  const { outputText } = ts.transpileModule(code, { compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext } })
+  // eslint-disable-next-line no-new-func -- these are the document's own lines
+  await new Function(...Object.keys(names), `return (async () => {${outputText}\n})()`)(...Object.values(names))
+}
+
+/** With what failed, if something did, when the subscription of a block is over. */
+async function untilClosed (app: FastifyInstance, t: Test, title: string, given: Record<string, unknown>): Promise<unknown> {
+  return await new Promise((resolve, reject) => {
+    const onState = (state: string, error: unknown) => { if (state === 'closed') resolve(error) }
+    inPage(app, t, title, given, { onState }).catch(reject)
+  })
+}
+
 /** Frames with their positions numbered in the order in which they come, since no two runs have the same. */
 function numbered (frames: string): string {
   const positions: string[] = []
@@ -99,6 +130,8 @@ interface Exercise {
   bare?: true
   /** Whether it needs a Redis, which has a port of its own here. */
   redis?: true
+  /** Whether the block is for pages: `holds` runs it, beside what is given. */
+  page?: true
   /** Names that the block declares and that `holds` needs. */
   exports?: string[]
   /** Blocks in other languages that `holds` looks at, too. */
@@ -249,6 +282,91 @@ const snippets: Record<string, Exercise> = {
       t.equal((await app.inject({ url: '/inbox/ann', headers: { ...asEventSource, cookie: 'ann' } })).statusCode, 403)
     }
   },
+  'The client (ts) 1': {
+    page: true,
+    given: `
+      app.get('/ticks', (request, reply) => reply.sse([1, 2, 3].map((n) => ({ event: 'tick', data: { n }, id: n }))))
+      declare function show (n: number, id: string): void
+      declare function reload (): void
+      declare function tell (state: string, message: string | undefined): void`,
+    async holds (app, t) {
+      const shown: unknown[] = []
+      const told: unknown[] = []
+      const closed = new Promise<void>((resolve) => {
+        const tell = (...given: unknown[]) => { told.push(given); if (given[0] === 'closed') resolve() }
+        void inPage(app, t, 'The client (ts) 1', { show: (...given: unknown[]) => { shown.push(given) }, reload: () => t.fail('nothing was missed'), tell })
+      })
+      await closed
+      t.strictSame(shown, [[1, '1'], [2, '2'], [3, '3']])
+      t.strictSame(told, [['open', undefined], ['closed', undefined]])
+    }
+  },
+  'The client (ts) 2': {
+    page: true,
+    given: `
+      app.post('/answers', (request, reply) => {
+        if (request.headers.authorization !== 'Bearer ann') return reply.code(401).send()
+        return reply.sse((request.body as { question: string }).question.split(' ').map((text) => ({ event: 'word', data: { text } })))
+      })
+      declare const token: string
+      declare function write (text: string): void`,
+    async holds (app, t) {
+      const written: unknown[] = []
+      await inPage(app, t, 'The client (ts) 2', { token: 'ann', write: (text: unknown) => { written.push(text) } })
+      t.strictSame(written, ['Why?'])
+      await t.rejects(inPage(app, t, 'The client (ts) 2', { token: 'bob' }), { code: 'SSE_ERR_NO_STREAM', message: /401/ })
+    }
+  },
+  'The client (ts) 3': {
+    page: true,
+    given: `
+      app.get('/ticks', (request, reply) => reply.sse([{ event: 'tick', data: { n: 1 } }, { event: 'tick', data: { n: 'two' } }]))
+      declare function show (n: number): void`,
+    async holds (app, t) {
+      const shown: unknown[] = []
+      const schemas = { tick: Type.Object({ n: Type.Integer() }) }
+      const error = await untilClosed(app, t, 'The client (ts) 3', { Value, schemas, show: (n: unknown) => { shown.push(n) } })
+      t.strictSame(shown, [1])
+      t.match(error, { code: 'SSE_ERR_INVALID_DATA', event: 'tick' })
+    }
+  },
+  'client.md: When it comes back (ts) 1': {
+    page: true,
+    given: `
+      import { subscribe, type EventsOf as Events } from 'fastify-typed-sse/client'
+      import type { schemas } from './schemas.js'
+      type Ticks = Events<typeof schemas>
+      declare function show (n: number): void
+      void subscribe
+      app.get('/ticks', (request, reply) => reply.sse(function * () { yield { event: 'tick', data: { n: 1 } }; throw new Error('broken') }))`,
+    async holds (app, t) {
+      const shown: unknown[] = []
+      const error = await untilClosed(app, t, 'client.md: When it comes back (ts) 1', { show: (n: unknown) => { shown.push(n) } })
+      t.strictSame(shown, [1])
+      t.match(error, { code: 'SSE_ERR_STREAM_FAILED' })
+    }
+  },
+  'client.md: When it comes back (ts) 2': {
+    page: true,
+    given: `
+      import { EventSource } from 'eventsource'
+      import { subscribe, type EventsOf as Events } from 'fastify-typed-sse/client'
+      import type { schemas } from './schemas.js'
+      type Ticks = Events<typeof schemas>
+      declare function show (n: number): void
+      void [EventSource, subscribe]
+      export const asked: unknown[] = []
+      app.get('/ticks', (request, reply) => {
+        asked.push([request.method, request.headers.authorization])
+        return asked.length < 2 ? reply.code(502).send() : reply.sse([{ event: 'tick', data: { n: 1 } }])
+      })`,
+    async holds (app, t, { asked }) {
+      const shown: unknown[] = []
+      t.equal(await untilClosed(app, t, 'client.md: When it comes back (ts) 2', { show: (n: unknown) => { shown.push(n) } }), undefined)
+      t.strictSame(shown, [1])
+      t.strictSame(asked, [['GET', 'Bearer ann'], ['HEAD', 'Bearer ann'], ['GET', 'Bearer ann']])
+    }
+  },
   'channels.md: Publishing (ts) 1': {
     also: [LOST_RESET],
     exports: ['topic', 'position'],
@@ -394,25 +512,32 @@ const ts = createRequire(import.meta.url)('typescript') as typeof import('typesc
 const folder = join(root, '.tap', `readme-${process.pid}`)
 
 /** A block as a program: what it takes for granted, then its own lines, unchanged. */
-function program ({ given = '', typed, bare, exports = [] }: Exercise, { code }: Block): string {
+function program ({ given = '', typed, bare, page, exports = [] }: Exercise, { code }: Block): string {
   const imports = given.match(/^\s*import .*$/gm) ?? []
   return [
     "import assert from 'node:assert/strict'",
     "import { Type } from '@sinclair/typebox'",
     "import Fastify from 'fastify'",
     "import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'",
-    "import sse, { type ContextOf, type EventsOf } from 'fastify-typed-sse'",
+    page === true ? "import sse from 'fastify-typed-sse'" : "import sse, { type ContextOf, type EventsOf } from 'fastify-typed-sse'",
     ...imports,
     `export const app = Fastify()${typed === true ? '.withTypeProvider<TypeBoxTypeProvider>()' : ''}`,
     bare === true ? '' : 'await app.register(sse)',
     given.replace(/^\s*import .*$/gm, ''),
     code,
     `export { ${exports.join(', ')} }`,
-    'void assert; void (0 as unknown as EventsOf<{}> | ContextOf<{}>); void Type'
+    'void assert; void Type',
+    page === true ? '' : 'void (0 as unknown as EventsOf<{}> | ContextOf<{}>)'
   ].join('\n')
 }
 
-t.before(() => mkdirSync(folder, { recursive: true }))
+t.before(() => {
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'schemas.ts'), `
+    import { Type } from '@sinclair/typebox'
+    export const schemas = { tick: Type.Object({ n: Type.Integer() }) }
+    export const answer = { word: Type.Object({ text: Type.String() }) }`)
+})
 t.teardown(() => rmSync(folder, { recursive: true, force: true }))
 
 t.test('no block goes untested', async (t) => {
@@ -444,7 +569,8 @@ t.test('every snippet compiles as printed', async (t) => {
   const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile)
   const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, root)
   // Names that a snippet declares for the text's sake are not used by it.
-  const compiler = ts.createProgram(files, { ...options, noUnusedLocals: false, noUnusedParameters: false, paths: { 'fastify-typed-sse': [join(root, 'lib/index.ts')], 'fastify-typed-sse/redis': [join(root, 'lib/redis/index.ts')] } })
+  const entries = ['', '/client', '/redis'].map((entry) => [`fastify-typed-sse${entry}`, [join(root, `lib${entry}/index.ts`)]])
+  const compiler = ts.createProgram(files, { ...options, noUnusedLocals: false, noUnusedParameters: false, paths: Object.fromEntries(entries) })
   const complaints = ts.getPreEmitDiagnostics(compiler).map((diagnostic) => `${diagnostic.file?.fileName.split('/').at(-1)}: ${ts.flattenDiagnosticMessageText(diagnostic.messageText, '\n')}`)
   t.strictSame(complaints, [])
 })
@@ -453,9 +579,9 @@ for (const [index, [title, exercise]] of Object.entries(snippets).entries()) {
   t.test(`${title} does what it says`, { skip: exercise.redis === true && noRedis }, async (t) => {
     const file = join(folder, `run-${index}.mts`)
     const port = exercise.redis === true ? (await RedisServer.start(t)).port : 0
-    const code = program(exercise, find(title))
-      .replaceAll("from 'fastify-typed-sse'", `from '${pathToFileURL(join(root, 'lib/index.js'))}'`)
-      .replaceAll("from 'fastify-typed-sse/redis'", `from '${pathToFileURL(join(root, 'lib/redis/index.js'))}'`)
+    const block = exercise.page === true ? { ...find(title), code: '' } : find(title)
+    const code = program(exercise, block)
+      .replaceAll(/from 'fastify-typed-sse(.*?)'/g, (_, entry: string) => `from '${pathToFileURL(join(root, `lib${entry}/index.js`))}'`)
       .replace('new Redis({', `new Redis({ port: ${port},`)
     writeFileSync(file, code.replace('import assert', '// @ts-nocheck\nimport assert'))
     const { app, ...exported } = await import(pathToFileURL(file).href) as { app: FastifyInstance }
@@ -474,6 +600,9 @@ t.test('the tables name what there is', async (t) => {
   t.strictSame(codes.sort(), Object.keys(errors).sort())
   const cures = readFileSync(join(root, 'docs/errors.md'), 'utf8')
   for (const code of Object.keys(errors)) t.match(cures, new RegExp(`^### .*\\b${code}\\b`, 'm'))
+  const ofClient = cures.slice(cures.indexOf('\n## In the client\n'))
+  const clientCodes = readFileSync(join(root, 'types/client-options.ts'), 'utf8').match(/(?<=\| ')SSE_ERR_\w+/g) ?? []
+  t.strictSame([...ofClient.matchAll(/^### (SSE_ERR_\w+)/gm)].map(([, code]) => code as string).sort(), clientCodes.sort())
 
   const app = Fastify()
   t.teardown(() => app.close())

@@ -1,0 +1,7 @@
+export { stream } from './stream.js'
+export { subscribe } from './subscribe.js'
+export { SseClientError } from './client-error.js'
+export type * from '../../types/client.js'
+export type * from '../../types/client-options.js'
+export type * from '../../types/reserved.js'
+export type { EventsOf } from '../../types/event.js'

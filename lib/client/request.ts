@@ -1,0 +1,31 @@
+// One request, with the redirects on its way. What the caller gave for one origin does not go to another: fetch itself takes only
+// `authorization` back, and in Node.js `cookie`.
+
+/** As many as fetch follows. */
+const MOST = 20
+
+/**
+ * A redirect that is not followed is the answer: of a request that has a body, and in a browser, which hides where it leads to, also of
+ * one that has headers of the caller's.
+ *
+ * @param own the caller's headers
+ * @throws what fetch rejects with
+ */
+export async function request (fetch: typeof globalThis.fetch = globalThis.fetch, url: string, init: RequestInit & { method: string }, own: Record<string, string> = {}, lastEventId = ''): Promise<Response> {
+  const hasBody = !/^(GET|HEAD)$/.test(init.method) // or may have
+  for (let redirects = 0; ; redirects++) {
+    const headers = { accept: 'text/event-stream', ...own, ...lastEventId && { 'last-event-id': toBytes(lastEventId) } }
+    // Where there is nothing to lose, a redirect is the platform's.
+    const response = await fetch(url, { ...init, headers, redirect: hasBody || Object.keys(own).length > 0 ? 'manual' : 'follow' })
+    const location = response.status >= 300 && response.status < 400 && response.headers.get('location')
+    if (!location || hasBody || redirects === MOST) return response
+    const next = new URL(location, url)
+    if (next.origin !== new URL(url).origin) own = {}
+    url = next.href
+  }
+}
+
+/** UTF-8, as the standard has it, in the form that headers take: a character a byte. */
+function toBytes (id: string): string {
+  return unescape(encodeURIComponent(id)) // old, and the shortest
+}

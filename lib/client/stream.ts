@@ -1,0 +1,134 @@
+// The client by fetch: for any method, with headers and a body, and only as fast as it is iterated.
+import type { ClientEvents, ReceivedEvent, WithCheck } from '../../types/client.js'
+import type { StreamInit } from '../../types/client-options.js'
+import { END } from '../wire/reserved.js'
+import { disconnected, silent, SseClientError } from './client-error.js'
+import { frameReader } from './frames.js'
+import { request } from './request.js'
+import { isStream } from './response.js'
+import { retriesOf } from './retries.js'
+import { take } from './take.js'
+
+/** Three of the server's heartbeats. */
+const SILENCE_MS = 45_000
+
+const MAX_SIZE = 8 * 2 ** 20
+
+/** Why a connection is given up whose reader has left. */
+const kLeft = Symbol('left')
+
+/**
+ * Asks for a stream and gives its events one after another, over as many connections as it takes. The first request is made when the
+ * first event is asked for; leaving the loop ends the one that is under way.
+ *
+ * It ends with `sse.end`, with 204, and at the end of an answer to another method than GET. docs/client.md says when it comes back.
+ *
+ * @param given the URL
+ * @param options those of fetch, and the client's own
+ * @example
+ * ```ts
+ * for await (const { event, data, id } of stream<EventsOf<typeof schemas>>('/ticks')) console.log(event, data, id)
+ * ```
+ *
+ * @throws TypeError at once, of fetch. (rejects, while it is iterated) SSE_ERR_NO_STREAM, SSE_ERR_INVALID_DATA,
+ *   SSE_ERR_EVENT_TOO_LARGE; where it does not come back SSE_ERR_DISCONNECTED, SSE_ERR_SILENT and SSE_ERR_STREAM_FAILED too; the
+ *   reason of `signal`
+ */
+export function stream<Events = unknown, Schemas extends object = {}> (given: string | URL, options?: StreamInit<Schemas> & WithCheck<Schemas>): AsyncIterableIterator<ClientEvents<Events, Schemas>> {
+  // Closures and no class: their names are shortened, and pages load this.
+  const init: StreamInit<object> = { ...options }
+  const { headers, body = null, signal, done, onState } = init
+  const { url, method } = new Request(given, { method: init.method ?? 'GET', body }) // which throws for what fetch does not take more than once
+  const { reconnect = method === 'GET', silence = reconnect === false ? false : SILENCE_MS, maxSize = MAX_SIZE } = init
+  const retries = retriesOf({ ...init, reconnect })
+  let lastEventId = init.lastEventId ?? ''
+  /** Of the connection that stands, or is waited for. */
+  let link = new AbortController()
+  const events = run()
+  const close = events.return.bind(events)
+  // By itself it would wait for the event that is being waited for.
+  events.return = () => {
+    link.abort(kLeft)
+    return close(undefined)
+  }
+  return events as AsyncGenerator<ReceivedEvent> as AsyncGenerator<ClientEvents<Events, Schemas>> // what the server's schemas say, or what has been checked
+
+  async function * run (): AsyncGenerator<ReceivedEvent, undefined> {
+    const onAbort = () => link.abort(signal?.reason)
+    signal?.addEventListener('abort', onAbort)
+    let failure: SseClientError | undefined
+    try {
+      signal?.throwIfAborted()
+      for (;;) {
+        try {
+          return yield * connect()
+        } catch (error) {
+          if (!(error instanceof SseClientError)) throw error
+          const delay = retries.delayAfter(error)
+          if (!delay) {
+            failure = error
+            throw error
+          }
+          link.abort()
+          link = new AbortController()
+          const waiting = wait(delay)
+          onState?.('connecting', error)
+          await waiting
+          link.signal.throwIfAborted()
+        }
+      }
+    } catch (error) {
+      if (error !== kLeft) throw error
+    } finally {
+      signal?.removeEventListener('abort', onAbort)
+      if (!failure?.response) link.abort() // what was refused, its reader may want to read
+      onState?.('closed', failure)
+    }
+  }
+
+  async function * connect (): AsyncGenerator<ReceivedEvent, undefined> {
+    const own = Object.fromEntries(new Headers(typeof headers === 'function' ? await headers() : headers))
+    const response = await watch(request(init.fetch, url, { ...init as RequestInit, method, signal: link.signal }, own, lastEventId))
+    if (!isStream(response)) return
+    onState?.('open', undefined)
+    const read = frameReader(maxSize, (ms) => { retries.told = ms })
+    const reader = response.body?.getReader()
+    for (let bytes; (bytes = reader && (await watch(reader.read())).value) !== undefined;) {
+      for (const frame of read(bytes)) {
+        if (frame instanceof SseClientError) throw frame
+        const { event = 'message', data, id = lastEventId } = frame
+        if (data === done) return
+        const received = take(init, event, data, id)
+        if (event === END) return
+        lastEventId = id
+        retries.failures = 0
+        if (received) yield received
+      }
+    }
+    if (done !== undefined || (method === 'GET' && reconnect !== false)) throw disconnected()
+  }
+
+  /** What the platform does for the connection. It fails with one of our errors, or with what the caller wants, and not later than `silence` allows. */
+  async function watch<Value> (work: Promise<Value>): Promise<Value> {
+    const { signal } = link
+    const timer = silence ? setTimeout(() => link.abort(silent(silence)), silence) : undefined
+    try {
+      return await work
+    } catch (cause) {
+      throw signal.aborted ? signal.reason : disconnected(cause)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** Until it is over or the connection is given up. */
+  function wait (ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      link.signal.onabort = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+}
