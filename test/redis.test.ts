@@ -11,6 +11,7 @@ import t, { type Test } from 'tap'
 import { Type } from '@sinclair/typebox'
 import { redisBroker, type RedisBrokerOptions } from '../lib/redis/index.js'
 import { brokerContract } from '../lib/testing/index.js'
+import { readStream } from './helpers/read-events.js'
 import { freePort, RedisServer, skip } from './helpers/redis-server.js'
 import { serve } from './helpers/serve.js'
 import { TcpProxy } from './helpers/tcp-proxy.js'
@@ -419,6 +420,7 @@ t.test('Redis', { skip, jobs: 4 }, async (t) => {
     proxy.target = redis.port
     await until(() => disconnected() === 2, 'it is told when the links are back')
     await until(() => b.app.sse.stats().open === 1, 'it is back again')
+    await redis.cli('PUBLISH', 'sse:commands', '1000000000000-0 {"channel":"ticks"}') // one that was read, and is heard late
     await redis.cli('CLIENT', 'KILL', 'TYPE', 'pubsub')
     await a.publish(1)
     await client.has(1)
@@ -488,20 +490,57 @@ t.test('Redis', { skip, jobs: 4 }, async (t) => {
     const { app, base } = await serve(t, (app) => {
       const rooms = app.sse.channel('rooms/:room', { events: { tick: Type.Integer() } })
       app.get('/:room', (request, reply) => reply.sse(rooms.at({ room: (request.params as { room: string }).room }).subscribe()))
-    }, { broker, openAfter: 0 })
+    }, { broker, openAfter: 0, heartbeat: 20 })
     await until(() => app.sse.health().state === 'live', 'it is live')
     await redis.kill()
     await until(() => app.sse.health().state === 'down', 'Redis is away')
     for (const room of numbers(1, 30)) {
-      const leaving = new AbortController()
-      await fetch(`${base}/${room}`, { signal: leaving.signal })
-      leaving.abort()
+      const stream = await readStream(`${base}/${room}`)
+      if (room === 1) await stream.until(':\n:\n') // heartbeats come all the same
+      stream.close()
     }
     await until(() => app.sse.stats().open === 0, 'all have left')
     t.equal(app.sse.stats().channels.topics, 0)
     await redis.start()
     await until(() => app.sse.health().state === 'live', 'it is live again')
     t.equal(await redis.cli('DBSIZE'), '0')
+  })
+
+  t.test('who waits while only the link that asks is away goes on when it is back, or at the end', async (t) => {
+    const redis = await RedisServer.start(t)
+    const proxy = await TcpProxy.start(t, redis.port)
+    const broker = redisBroker({ client: clientOf(proxy.port), ...RARELY })
+    const suspected: string[] = []
+    await broker.open({ entry () {}, suspect: (topic) => { suspected.push(String(topic)) }, command () {} })
+    /** What is no event of ours is told as such, behind the answer that the topic is heard. */
+    const isHeard = (topic: string) => until(async () => {
+      await redis.cli('PUBLISH', `{sse:${topic}}`, 'nothing')
+      return suspected.includes(topic)
+    }, `${topic} is heard`)
+    const cut = async () => {
+      proxy.target = await freePort()
+      const asks = (await redis.cli('CLIENT', 'LIST')).split('\n').find((line) => line.includes('name=sse:commands'))
+      await redis.cli('CLIENT', 'KILL', 'ID', String(/id=(\d+)/.exec(String(asks))?.[1]))
+      await until(() => broker.health().state === 'down', 'it is away')
+    }
+    await cut()
+    const left = broker.attach('left')
+    left.catch(() => {})
+    const both = [broker.attach('wanted'), broker.attach('wanted')]
+    await isHeard('left')
+    await isHeard('wanted')
+    await broker.detach('left')
+    await t.rejects(left, { code: 'SSE_ERR_BROKER_UNAVAILABLE', message: 'Nobody wants the topic any more' })
+    proxy.target = redis.port
+    const [one, other] = await Promise.all(both)
+    t.equal(one, other)
+    t.equal(await redis.cli('EXISTS', '{sse:left}:m'), '0', 'what nobody wants any more is not asked for')
+    await cut()
+    const late = broker.attach('late')
+    late.catch(() => {})
+    await isHeard('late')
+    await broker.close()
+    await t.rejects(late, { code: 'SSE_ERR_CLOSING' })
   })
 
   t.test('a topic that nobody has published to is soon forgotten, others are not', async (t) => {

@@ -9,7 +9,7 @@ import { describe } from '../describe.js'
 import { SSE_ERR_BROKER_UNAVAILABLE, SSE_ERR_CLOSING, SSE_ERR_INVALID_OPTION, SSE_ERR_PUBLISH_UNCERTAIN } from '../errors.js'
 import { CommandLink } from './command-link.js'
 import { checkClient, duplicate, isCluster, type ClientOptions, type Connection, type RedisClient } from './connection.js'
-import { defer } from './deferred.js'
+import { defer, type Deferred } from './deferred.js'
 import { newEpoch } from './epochs.js'
 import { formatKey, parseMessage, parsePage } from './entry.js'
 import { Keys } from './keys.js'
@@ -102,7 +102,7 @@ class RedisBroker implements Broker {
   #whenIdle: (() => void) | undefined
   readonly #reads = new Turnstile(READS_AT_ONCE)
   /** Who waits for the link that asks. That link's own promise would keep those who have left. */
-  readonly #waiting = new Set<Wanted>()
+  readonly #waiting = new Map<Wanted, Deferred<void>>()
   /** The id of the last one that this node was told, once it knows where they are. */
   #lastCommand: string | undefined
 
@@ -206,9 +206,10 @@ class RedisBroker implements Broker {
   }
 
   async detach (topic: string): Promise<void> {
-    const one = this.#subscriptions.wanted.get(topic)
-    if (one !== undefined) this.#waiting.delete(one)
-    this.#subscriptions.drop(topic)
+    const one = this.#subscriptions.drop(topic)
+    if (one === undefined) return
+    this.#waiting.get(one)?.resolve()
+    this.#waiting.delete(one)
   }
 
   async read (topic: string, after: Position | '', { entries, bytes }: PageLimit): Promise<Page> {
@@ -248,7 +249,7 @@ class RedisBroker implements Broker {
     this.#isClosed = true
     this.#watch.stop()
     this.#commands.fail(error)
-    for (const { waiting } of this.#waiting) waiting?.reject(error)
+    for (const waiting of this.#waiting.values()) waiting.reject(error)
     this.#waiting.clear()
     this.#subscriptions.close(error)
     this.#commands.connection.disconnect()
@@ -283,10 +284,7 @@ class RedisBroker implements Broker {
 
   /** The link that asks is up, again or for the first time. */
   #whenUp (): void {
-    for (const one of this.#waiting) {
-      one.waiting?.resolve()
-      one.waiting = undefined
-    }
+    for (const waiting of this.#waiting.values()) waiting.resolve()
     this.#waiting.clear()
     this.#watch.probe()
     void this.#catchUp()
@@ -295,17 +293,17 @@ class RedisBroker implements Broker {
   /** It is asked for again where the link breaks, as long as somebody wants the topic. */
   async #headOf (topic: string, one: Wanted): Promise<Position> {
     for (;;) {
-      if (!this.#commands.isUp && !this.#isClosed) {
-        this.#waiting.add(one)
-        await (one.waiting ??= defer()).promise
+      while (!this.#commands.isUp && !this.#isClosed) {
         if (this.#subscriptions.wanted.get(topic) !== one) throw this.#unavailable('Nobody wants the topic any more')
+        const waiting = this.#waiting.get(one) ?? defer()
+        this.#waiting.set(one, waiting)
+        await waiting.promise
       }
-      if (this.#isClosed) throw new SSE_ERR_CLOSING()
       try {
         return (await this.read(topic, '', { entries: 0, bytes: 0 })).head
       } catch (error) {
         const { cause } = error as Error // of errors alone
-        if ((isRefusal(cause) && !isPassing(cause)) || this.#subscriptions.wanted.get(topic) !== one) throw error
+        if (this.#isClosed || (isRefusal(cause) && !isPassing(cause)) || this.#subscriptions.wanted.get(topic) !== one) throw error
         await delay(isRefusal(cause) ? RETRY_MS.refused : RETRY_MS.broken, undefined, { ref: false }) // the link may not know yet that it is broken
       }
     }

@@ -20,8 +20,6 @@ export class Wanted {
   isHeard = false
   /** Whether anybody is known to have published to it. */
   isPublished = false
-  /** Of whoever waits until Redis can be asked where the topic stands. */
-  waiting: Deferred<void> | undefined
 
   hear (): void {
     this.isHeard = true
@@ -87,11 +85,11 @@ export class Subscriptions {
   }
 
   /** Whoever waits to hear it goes on. */
-  drop (topic: string): void {
+  drop (topic: string): Wanted | undefined {
     const one = this.wanted.get(topic)
     one?.heard.resolve()
-    one?.waiting?.resolve()
     if (this.wanted.delete(topic)) this.#change(topic)
+    return one
   }
 
   /** Asks for it again: it may not be heard any more. */

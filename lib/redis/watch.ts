@@ -141,15 +141,10 @@ export class Watch {
     this.#dropHalfMade(commands.connection, commands.isUp)
     this.#dropHalfMade(ears, subscriptions.isUp)
     const probe = this.#probe
-    if (probe === undefined || !this.#isTooLong(probe.since)) return
-    if (!probe.isPublished) {
-      if (!this.#isTooLong(this.#answeredAt)) return
-      commands.drop()
-    } else if (!subscriptions.isUp) {
-      return
-    } else if (++this.#lost === ECHOES_LOST || this.#isTooLong(this.#heardAt)) {
-      ears.disconnect(true)
-    }
+    if (probe === undefined || !this.#isTooLong(probe.isPublished ? probe.since : Math.max(probe.since, this.#answeredAt))) return
+    if (!probe.isPublished) commands.drop()
+    else if (!subscriptions.isUp) return
+    else if (++this.#lost === ECHOES_LOST || this.#isTooLong(this.#heardAt)) ears.disconnect(true)
     this.#probe = undefined
     this.#mustLook = true
   }
