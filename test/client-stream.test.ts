@@ -12,8 +12,9 @@ import { retriesOf } from '../lib/client/retries.js'
 import type { Topic } from '../lib/index.js'
 import { cuttingProxy } from './helpers/cutting-proxy.js'
 import { RawSocket } from './helpers/raw-socket.js'
-import { cut, gone, mute, passed, scriptedServer, standing, status, whole } from './helpers/scripted-server.js'
+import { cut, gone, mute, passed, scriptedServer, standing, status, whole, type Answer } from './helpers/scripted-server.js'
 import { serve, type Served } from './helpers/serve.js'
+import { until } from './helpers/until.js'
 
 const schemas = { tick: Type.Object({ n: Type.Integer() }) }
 type Ticks = EventsOf<typeof schemas>
@@ -282,6 +283,19 @@ t.test('a silent connection is given up, before and after the head', async (t) =
   await t.rejects(collect(stream(url, { method: 'POST', silence: 50, fetch: () => new Promise((_resolve, reject) => setTimeout(reject, 60)) })), { code: 'SSE_ERR_SILENT' })
 })
 
+t.test('three heartbeats are the bound where nothing else is said, and none where it does not come back', async (t) => {
+  const { url } = await scriptedServer(t, whole(END))
+  const { setTimeout } = globalThis
+  t.teardown(() => { globalThis.setTimeout = setTimeout })
+  const isBound = async (init?: object) => {
+    const seen: unknown[] = []
+    globalThis.setTimeout = Object.assign((...given: Parameters<typeof setTimeout>) => { seen.push(given[1]); return setTimeout(...given) }, setTimeout)
+    await collect(stream(url, init))
+    return seen.includes(45_000)
+  }
+  t.strictSame([await isBound(), await isBound({ method: 'POST' }), await isBound({ reconnect: false }), await isBound({ silence: false }), await isBound({ method: 'POST', reconnect: true })], [true, false, false, false, true])
+})
+
 t.test('the server\'s heartbeat is a sign of life', async (t) => {
   let say = () => {}
   const served = await serve(t, (app) => {
@@ -347,9 +361,10 @@ t.test('leaving the loop ends the request', async (t) => {
 
 t.test('leaving ends the wait for the next attempt', async (t) => {
   const { url, requests } = await scriptedServer(t, status(503))
-  const events = stream(url, { backoff: { first: 1e6, most: 1e6 }, onState (state) { if (state === 'connecting') void events.return?.() } })
+  let headers = 0
+  const events = stream(url, { backoff: { first: 1e6, most: 1e6 }, headers: () => { headers++; return {} }, onState (state) { if (state === 'connecting') void events.return?.() } })
   t.strictSame(await events.next(), { done: true, value: undefined })
-  t.equal(requests.length, 1)
+  t.strictSame([requests.length, headers], [1, 1], 'nothing is made ready for another one')
 })
 
 t.test('a signal ends it with its reason', async (t) => {
@@ -428,6 +443,27 @@ t.test('the delay that a stream says is heeded', async (t) => {
   const times: number[] = []
   await t.rejects(collect(stream(url, { signal: controller.signal, backoff: { first: 1e9, most: 1e9 }, onState () { times.push(requests.length); if (times.length === 4) controller.abort() } })), { name: 'AbortError' })
   t.strictSame(times, [1, 1, 2, 2, 2], 'the second request came, though the back-off alone is eleven days')
+
+  const { url: polite } = await scriptedServer(t, whole('retry: 100\n'), whole(END))
+  const at: number[] = []
+  await collect(stream(polite, { onState: () => { at.push(performance.now()) } }))
+  const [, connecting = 0, open = 0] = at
+  t.ok(open - connecting >= 99, `it came back after ${open - connecting} ms`) // timers may be early by a part of one
+})
+
+t.test('what it comes back from, it lets go of', async (t) => {
+  const closed: string[] = []
+  const endless = (code: number, name: string, text: string): Answer => (response) => {
+    response.on('close', () => closed.push(name))
+    response.writeHead(code, { 'content-type': 'text/event-stream' }).write(text)
+  }
+  const { url } = await scriptedServer(t, endless(200, 'goodbye', 'event: sse.bye\ndata: {"reason":"shutdown"}\n\n'), endless(503, 'refusal', 'no'), (response) => {
+    response.on('close', () => closed.push('end'))
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).write(END)
+  })
+  await collect(stream(url, { backoff }))
+  await until(() => closed.length === 3)
+  t.strictSame(closed, ['goodbye', 'refusal', 'end'], 'though the server has not ended them')
 })
 
 t.test('bounds hold for what has been decompressed', async (t) => {
@@ -568,6 +604,11 @@ t.test('redirects of a request with headers', async (t) => {
   const created = await scriptedServer(t, (response) => response.writeHead(200, { 'content-type': 'text/event-stream', location: '/x' }).end(END))
   await collect(stream(created.url, { headers: mine }))
   t.equal(created.requests.length, 1, 'a location is a redirect only with such a status')
+})
+
+t.test('a redirect that a browser hides is told as one', async (t) => {
+  const hidden = Object.defineProperties(new Response(null), { status: { value: 0 }, type: { value: 'opaqueredirect' } })
+  await t.rejects(stream('http://127.0.0.1:1/', { headers: { a: 'b' }, fetch: async () => hidden }).next(), { code: 'SSE_ERR_NO_STREAM', message: 'Expected a stream, got a redirect with no type', status: 0 })
 })
 
 t.test('redirects of a request with a body, and of one with nothing', async (t) => {

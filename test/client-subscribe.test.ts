@@ -1,6 +1,7 @@
 // The client by EventSource, on Node.js with two kinds of it that nobody here wrote, against the plugin on real sockets and against
 // servers that misbehave.
 import { once } from 'node:events'
+import { setImmediate as turn } from 'node:timers/promises'
 import { EventSource as EventsourceClient } from 'eventsource'
 import { Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
@@ -63,6 +64,18 @@ async function follow (t: Test, answers: Answer[], options: Partial<Parameters<t
   t.teardown(() => subscription.close())
   const asked = () => server.requests.map(({ method, path, headers }) => [method, path, ...headers['last-event-id'] === undefined ? [] : [headers['last-event-id']]])
   return { ...server, log, subscription, asked }
+}
+
+/** An EventSource of which a test plays the platform. */
+class Played implements EventSourceLike {
+  readonly url = 'http://localhost/'
+  readonly withCredentials = false
+  readyState = 0
+  readonly listeners = new Map<string, (event: object) => void>()
+
+  addEventListener (type: string, listener: (event: object) => void): void { this.listeners.set(type, listener) }
+  close (): void { this.readyState = 2 }
+  play (type: string, event: object = {}): void { this.listeners.get(type)?.({ type, ...event }) }
 }
 
 for (const [name, connect] of Object.entries(kinds)) {
@@ -277,6 +290,15 @@ t.test('one that has given up already is made anew, of its kind', async (t) => {
   t.equal(Own.made, 2)
 })
 
+t.test('one that has given up already, and is closed at once, stays so', async (t) => {
+  const source = Object.assign(new Played(), { readyState: 2 })
+  const states: string[] = []
+  const subscription = subscribe(source, { on: {}, onState: (state) => { states.push(state) } })
+  subscription.close()
+  await turn()
+  t.strictSame([subscription.state, states], ['closed', ['closed']])
+})
+
 t.test('after close() nothing is called and nothing is asked', async (t) => {
   const open = await follow(t, [standing(frame(1))])
   await until(() => open.log.seen.length === 1)
@@ -323,18 +345,6 @@ t.test('events come as the EventSource has them, and to their own callbacks', as
     [{}, { event: 'sse.end', data: {}, id: '' }]
   ])
 })
-
-/** An EventSource of which a test plays the platform. */
-class Played implements EventSourceLike {
-  readonly url = 'http://localhost/'
-  readonly withCredentials = false
-  readyState = 0
-  readonly listeners = new Map<string, (event: object) => void>()
-
-  addEventListener (type: string, listener: (event: object) => void): void { this.listeners.set(type, listener) }
-  close (): void { this.readyState = 2 }
-  play (type: string, event: object = {}): void { this.listeners.get(type)?.({ type, ...event }) }
-}
 
 t.test('what a callback throws is the platform\'s to report', async (t) => {
   const source = new Played()

@@ -113,7 +113,7 @@ export interface StreamInit<Schemas> extends Omit<RequestInit, OwnInit>, ClientO
   /** A function is called for each request: for tokens that expire. */
   headers?: RequestInit['headers'] | (() => RequestInit['headers'] | Promise<RequestInit['headers']>)
   /** Nothing that can be sent only once, as a stream. */
-  body?: string | URLSearchParams | FormData | Blob | ArrayBuffer | Uint8Array<ArrayBuffer> | undefined
+  body?: string | URLSearchParams | FormData | Blob | ArrayBuffer | Uint8Array | undefined
   /** Ends the iteration; it then throws the signal's reason. */
   signal?: AbortSignal | undefined
   /** Callbacks for the plugin's own events, as `sse.reset`; the others are what is iterated. */

@@ -33,12 +33,12 @@ export async function chat (app) {
   const both = app.sse.subscribe([room.subscribe({ from: 'oldest' }), presence])
 
   app.get('/streams/chat', {
-    schema: { querystring: memberQuery, sse: { ...room.events, ...presence.events } },
+    schema: { tags: ['Streams'], summary: 'Chat', querystring: memberQuery, sse: { ...room.events, ...presence.events } },
     // Not in the handler, since not every request gets a stream; each that does is followed by one `onClose`.
     config: { panel: 'chat', onOpen: ({ query: { client, name } }) => members.enter(client, name) }
   }, (request, reply) => {
     const { client } = request.query
-    if (!members.hasRoomFor(client)) return reply.code(503).send()
+    if (!members.hasRoomFor(client)) return reply.code(409).send() // not 503, after which a client would come back
     return reply.sse(both, { onClose: () => members.leave(client) })
   })
 

@@ -11,18 +11,15 @@ const MOST = 20
  * @param own the caller's headers
  * @throws what fetch rejects with
  */
-export async function request (fetch: typeof globalThis.fetch = globalThis.fetch, url: string, init: RequestInit & { method: string }, own: Record<string, string> = {}, lastEventId = ''): Promise<Response> {
+export async function request (fetch: typeof globalThis.fetch = globalThis.fetch, url: string, init: RequestInit & { method: string }, own: Record<string, string> = {}, lastEventId = '', redirects = 0): Promise<Response> {
   const hasBody = !/^(GET|HEAD)$/.test(init.method) // or may have
-  for (let redirects = 0; ; redirects++) {
-    const headers = { accept: 'text/event-stream', ...own, ...lastEventId && { 'last-event-id': toBytes(lastEventId) } }
-    // Where there is nothing to lose, a redirect is the platform's.
-    const response = await fetch(url, { ...init, headers, redirect: hasBody || Object.keys(own).length > 0 ? 'manual' : 'follow' })
-    const location = response.status >= 300 && response.status < 400 && response.headers.get('location')
-    if (!location || hasBody || redirects === MOST) return response
-    const next = new URL(location, url)
-    if (next.origin !== new URL(url).origin) own = {}
-    url = next.href
-  }
+  const headers = { accept: 'text/event-stream', ...own, ...lastEventId && { 'last-event-id': toBytes(lastEventId) } }
+  // Where there is nothing to lose, a redirect is the platform's.
+  const response = await fetch(url, { ...init, headers, redirect: hasBody || Object.keys(own).length > 0 ? 'manual' : 'follow' })
+  const location = response.status >= 300 && response.status < 400 && response.headers.get('location')
+  if (!location || hasBody || redirects === MOST) return response
+  const next = new URL(location, url)
+  return request(fetch, next.href, init, next.origin === new URL(url).origin ? own : {}, lastEventId, redirects + 1)
 }
 
 /** UTF-8, as the standard has it, in the form that headers take: a character a byte. */

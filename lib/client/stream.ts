@@ -109,16 +109,12 @@ export function stream<Events = unknown, Schemas extends object = {}> (given: st
   }
 
   /** What the platform does for the connection. It fails with one of our errors, or with what the caller wants, and not later than `silence` allows. */
-  async function watch<Value> (work: Promise<Value>): Promise<Value> {
+  function watch<Value> (work: Promise<Value>): Promise<Value> {
     const { signal } = link
     const timer = silence ? setTimeout(() => link.abort(silent(silence)), silence) : undefined
-    try {
-      return await work
-    } catch (cause) {
-      throw signal.aborted ? signal.reason : disconnected(cause)
-    } finally {
-      clearTimeout(timer)
-    }
+    return work
+      .catch((cause: unknown) => { throw signal.aborted ? signal.reason : disconnected(cause) })
+      .finally(() => clearTimeout(timer))
   }
 
   /** Until it is over or the connection is given up. */

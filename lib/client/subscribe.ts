@@ -51,7 +51,7 @@ export function subscribe<Events = unknown, Schemas extends object = {}> (given:
   let timer: ReturnType<typeof setTimeout> | undefined
 
   listen(existing ?? connect(here()))
-  if (existing?.readyState === CLOSED) queueMicrotask(onError) // when its owner has the handle
+  if (existing?.readyState === CLOSED) queueMicrotask(() => { if (source) onError() }) // when its owner has the handle
   return handle
 
   function listen (to: EventSourceLike): void {

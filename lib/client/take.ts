@@ -1,7 +1,8 @@
 // What the text of an event becomes: the plugin's own are for the client, the others for its user, checked where there is
 // something to check them by.
-import type { ReceivedEvent, StandardSchema } from '../../types/client.js'
+import type { ReceivedEvent } from '../../types/client.js'
 import type { CheckOptions } from '../../types/client-options.js'
+import type { StandardSchema } from '../../types/standard-schema.js'
 import { BYE, ERROR, RESERVED_PREFIX } from '../wire/reserved.js'
 import { SseClientError } from './client-error.js'
 

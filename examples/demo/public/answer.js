@@ -1,12 +1,9 @@
 // Asks by POST, shows the answer while it comes, and stops it.
+import { stream } from 'fastify-typed-sse/client'
 import { Panel } from './panel.js'
-import { readFrames } from './read-frames.js'
 
 export class AnswerPanel {
-  #panel = new Panel('answer', {
-    origin: 'the bytes of the response',
-    numbered: ['word']
-  })
+  #panel = new Panel('answer', { numbered: ['word'] })
 
   #text = this.#panel.find('text')
   #start = this.#panel.find('start')
@@ -44,15 +41,14 @@ export class AnswerPanel {
     this.#setRunning(true)
     this.#panel.setState('connecting')
     try {
-      const response = await fetch('/answers', {
+      const events = stream('/answers', {
         method: 'POST',
-        headers: { 'content-type': 'application/json', accept: 'text/event-stream' },
+        headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ question }),
-        signal: abort.signal
+        signal: abort.signal,
+        onState: (state) => { if (state === 'open') this.#panel.setState('open') }
       })
-      if (!response.ok) throw new Error(`The server answered ${response.status}`)
-      this.#panel.setState('open')
-      for await (const frame of readFrames(response.body)) this.#receive(frame)
+      for await (const event of events) this.#receive(event)
       this.#panel.setState('finished')
     } catch (error) {
       this.#panel.setState(abort.signal.aborted ? 'stopped' : 'closed')
@@ -62,14 +58,13 @@ export class AnswerPanel {
     }
   }
 
-  #receive ({ raw, event, data, id }) {
-    this.#panel.receive({ type: event, lastEventId: id }, raw)
-    if (data === '') return
-    const payload = JSON.parse(data)
-    if (event === 'begin') this.#answer = payload.answer
+  #receive (received) {
+    this.#panel.receive(received)
+    const { event, data } = received
+    if (event === 'begin') this.#answer = data.answer
     if (event === 'word') {
       const word = document.createElement('span')
-      word.textContent = payload.text
+      word.textContent = data.text
       this.#text.append(word)
       this.#text.scrollTop = this.#text.scrollHeight
     }

@@ -10,9 +10,8 @@ const KEPT_MESSAGES = 200
 export function chatPanel () {
   let room
   const panel = new Panel('chat', {
-    origin: 'from each event’s name, data and id',
     numbered: ['said'],
-    between: (_, { data }) => room.between(JSON.parse(data).number)
+    between: (_, { data }) => room.between(data.number)
   })
   const messages = new List(panel.find('messages'), KEPT_MESSAGES)
   const join = panel.find('join')

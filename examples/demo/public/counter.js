@@ -6,17 +6,13 @@ import { Panel } from './panel.js'
 const KEPT_DOTS = 40
 
 export function counterPanel () {
-  const panel = new Panel('counter', {
-    origin: 'from each event’s name, data and id',
-    numbered: ['update']
-  })
+  const panel = new Panel('counter', { numbered: ['update'] })
   const count = panel.find('count')
   const time = panel.find('time')
   const strip = new List(panel.find('strip'), KEPT_DOTS)
 
   follow(panel, {
-    update: ({ data }, resumed) => {
-      const update = JSON.parse(data)
+    update: (update, event, resumed) => {
       count.textContent = update.count
       time.dateTime = update.time
       time.textContent = new Date(update.time).toLocaleTimeString()

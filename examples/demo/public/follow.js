@@ -1,49 +1,35 @@
-// Follows one stream by EventSource, which reconnects by itself and sends the last id when it does.
+// Follows one stream by a subscription, which reconnects by itself and says the last id when it does.
+import { subscribe } from 'fastify-typed-sse/client'
 import { client } from './client.js'
 
 /** The server's own events. */
 const CONTROL = ['sse.bye', 'sse.error', 'sse.cursor', 'sse.reset']
 
 /**
- * @param handlers event name to what is done with the event, and with whether it is the first since a reconnect
- * @param query what the server is told beside the page's name
+ * @param handlers event name to what is done with the data, with the event, and with whether it is the first since a reconnect
+ * @param options `query`: what the server is told beside the page's name; others are the subscription's
  */
-export function follow (panel, handlers, query = {}) {
-  const source = new window.EventSource(`/streams/${panel.name}?${new URLSearchParams({ client, ...query })}`)
+export function follow (panel, handlers, { query = {}, onState, ...options } = {}) {
   let opened = false
   let resumed = false
-  let lastId = ''
+  const receive = (handle, isControl) => (data, event) => {
+    panel.receive(event)
+    handle?.(data, event, resumed)
+    if (!isControl) resumed = false
+  }
+  const names = [...CONTROL, ...Object.keys(handlers)]
   panel.setState('connecting')
-
-  source.addEventListener('open', () => {
-    panel.setState('open')
-    if (opened) panel.resume()
-    resumed = opened
-    opened = true
+  return subscribe(`/streams/${panel.name}?${new URLSearchParams({ client, ...query })}`, {
+    ...options,
+    on: Object.fromEntries(names.map((name) => [name, receive(handlers[name], CONTROL.includes(name))])),
+    onState (state, error) {
+      panel.setState(state === 'connecting' ? 'reconnecting' : state)
+      if (state === 'open') {
+        if (opened) panel.resume()
+        resumed = opened
+        opened = true
+      }
+      onState?.(state, error)
+    }
   })
-  source.addEventListener('error', () => {
-    panel.setState(source.readyState === source.CLOSED ? 'closed' : 'reconnecting')
-  })
-  const receive = (event) => {
-    // An event without an id comes with that of the last one that had one.
-    panel.receive(event, frameOf(event, event.type === 'sse.cursor' || event.lastEventId !== lastId))
-    lastId = event.lastEventId
-  }
-  for (const [name, handle] of Object.entries(handlers)) {
-    source.addEventListener(name, (event) => {
-      receive(event)
-      handle(event, resumed)
-      resumed = false
-    })
-  }
-  for (const name of CONTROL) {
-    if (!(name in handlers)) source.addEventListener(name, receive)
-  }
-  return source
-}
-
-// A page sees no bytes of an EventSource.
-function frameOf ({ type, data, lastEventId }, hasId) {
-  const lines = data.split('\n').map((line) => `data: ${line}\n`)
-  return `event: ${type}\n${lines.join('')}${hasId ? `id: ${lastEventId}\n` : ''}`
 }

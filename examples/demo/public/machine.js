@@ -6,10 +6,7 @@ import { Panel } from './panel.js'
 const GIB = 1024 ** 3
 
 export function machinePanel ({ onAnswers }) {
-  const panel = new Panel('machine', {
-    origin: 'from each event’s name, data and id',
-    numbered: ['sample']
-  })
+  const panel = new Panel('machine', { numbered: ['sample'] })
   const chart = (name, options) => new Chart(panel.element.querySelector(`[data-chart="${name}"]`), options)
 
   const load = chart('load', { lines: ['1 min', '5 min', '15 min'], format: (value) => value.toFixed(2), least: 1 })
@@ -17,13 +14,12 @@ export function machinePanel ({ onAnswers }) {
   const delay = chart('delay', { lines: ['max', 'p99', 'median'], format: (value) => `${value.toFixed(1)} ms`, least: 2 })
 
   follow(panel, {
-    sample: ({ data }) => {
-      const sample = JSON.parse(data)
+    sample: (sample) => {
       load.add([sample.load.one, sample.load.five, sample.load.fifteen])
       memory.add([sample.memory.used, sample.memory.process], sample.memory.total)
       delay.add([sample.delay.max, sample.delay.p99, sample.delay.median])
     },
-    answers: ({ data }) => onAnswers(JSON.parse(data))
+    answers: onAnswers
   })
 }
 

@@ -9,9 +9,8 @@ const STEPS = ['created', 'paid', 'shipped']
 
 export class OrdersPanel {
   #panel = new Panel('orders', {
-    origin: 'the bytes of the response',
     numbered: STEPS,
-    between: (_, { data }) => this.#between(JSON.parse(data).count)
+    between: (_, { data }) => this.#between(data.count)
   })
 
   #board = new Board(this.#panel.find('board'))
@@ -38,13 +37,14 @@ export class OrdersPanel {
     this.#setState('connecting')
     try {
       const isBack = this.#reader.lastId !== undefined
-      const { headers, frames } = await this.#reader.open(`/streams/orders?client=${client}`)
-      this.#setState('open')
-      if (isBack) {
+      const onHeaders = (headers) => {
+        this.#setState('open')
+        if (!isBack) return
         this.#panel.mark(`brought back, Last-Event-ID: ${this.#reader.lastId}`)
         this.#expect(Number(headers.get('shop-count')), (events) => `Replayed: ${events}.`)
       }
-      for await (const frame of frames) this.#receive(frame)
+      const onOwn = (event) => this.#receive(event)
+      for await (const event of this.#reader.open(`/streams/orders?client=${client}`, { onHeaders, onOwn })) this.#receive(event)
       this.#panel.mark('the stream has ended')
     } catch {
       this.#panel.mark('the connection is gone')
@@ -71,11 +71,12 @@ export class OrdersPanel {
     this.#catchUp = new CatchUp(this.#count, until, (events) => this.#panel.setNote(say(events), 'good'))
   }
 
-  #receive ({ raw, event, data, id }) {
-    this.#panel.receive({ type: event, data, lastEventId: id }, raw)
-    if (event === 'board') this.#take(JSON.parse(data))
-    if (event === 'sse.reset') this.#reset = JSON.parse(data)
-    if (STEPS.includes(event)) this.#apply(JSON.parse(data))
+  #receive (received) {
+    this.#panel.receive(received)
+    const { event, data } = received
+    if (event === 'board') this.#take(data)
+    if (event === 'sse.reset') this.#reset = data
+    if (STEPS.includes(event)) this.#apply(data)
   }
 
   #apply (step) {
@@ -120,12 +121,13 @@ export class OrdersPanel {
     this.#buttons.late.disabled = true
     this.#late.replaceChildren()
     try {
-      const { headers, frames } = await new Reader().open('/streams/orders/oldest')
-      const until = Number(headers.get('shop-count'))
-      const catchUp = new CatchUp(0, until, (events) => say(`The late joiner was shown the history: ${events}.`))
-      for await (const { event, data } of frames) {
+      let until, catchUp
+      const onHeaders = (headers) => {
+        until = Number(headers.get('shop-count'))
+        catchUp = new CatchUp(0, until, (events) => say(`The late joiner was shown the history: ${events}.`))
+      }
+      for await (const { event, data: step } of new Reader().open('/streams/orders/oldest', { onHeaders })) {
         if (!STEPS.includes(event)) continue
-        const step = JSON.parse(data)
         this.#late.append(lineOf(step))
         catchUp.receive(step.count)
         if (step.count >= until) break

@@ -27,21 +27,21 @@ export class Panel {
   #lost = 0
   #repeated = 0
   #resumed = 0
+  /** Of the last event that was shown. */
+  #shownId = ''
 
   /**
    * @param name of the panel and of its stream
-   * @param origin where the text of the frames comes from
    * @param numbered the events that follow one another
    * @param between how many events are missing between the last id and this event; below 0 if it came before.
    *   By default ids count up by one
    */
-  constructor (name, { origin, numbered, between = countBetween }) {
+  constructor (name, { numbered, between = countBetween }) {
     this.name = name
     this.element = document.querySelector(`[data-panel="${name}"]`)
     const parts = wire.content.cloneNode(true)
     this.element.querySelector('.head').append(parts.querySelector('.state'))
     this.element.append(parts)
-    this.find('origin').textContent = origin
     const frames = this.find('frames')
     frames.setAttribute('aria-label', `Frames of ${name}`)
     this.#frames = new List(frames, KEPT_FRAMES)
@@ -89,15 +89,17 @@ export class Panel {
     this.#frames.add(mark)
   }
 
-  receive (event, frame) {
-    if (this.#numbered.includes(event.type)) this.#check(event)
-    else if (event.type === 'sse.cursor') this.#stand(event.lastEventId)
+  receive (event) {
+    if (this.#numbered.includes(event.event)) this.#check(event)
+    else if (event.event === 'sse.cursor') this.#stand(event.id)
     this.find('events').textContent = ++this.#events
-    this.#frames.add(frameElement(frame))
+    // An event without an id comes with that of the last one that had one.
+    this.#frames.add(frameElement(event, event.event === 'sse.cursor' || event.id !== this.#shownId))
+    this.#shownId = event.id
   }
 
   #check (event) {
-    const { lastEventId: id } = event
+    const { id } = event
     if (this.#lastId !== undefined) {
       const between = this.#between(this.#lastId, event)
       if (between > 0) this.#lost += between
@@ -126,18 +128,22 @@ export class Panel {
   }
 }
 
-function countBetween (lastId, { lastEventId }) {
-  return Number(lastEventId) - Number(lastId) - 1
+function countBetween (lastId, { id }) {
+  return Number(id) - Number(lastId) - 1
 }
 
-function frameElement (frame) {
+/** As it came, as far as an event tells: a page sees no bytes. */
+function frameElement ({ event, data, id }, hasId) {
+  const text = typeof data === 'string' ? data : JSON.stringify(data)
   const pre = document.createElement('pre')
   pre.className = 'frame'
-  for (const line of frame.trimEnd().split('\n')) {
-    const [field] = /^[a-z]*:/.exec(line) ?? ['']
+  const add = (field, value) => {
     const name = document.createElement('b')
-    name.textContent = field
-    pre.append(name, `${line.slice(field.length)}\n`)
+    name.textContent = `${field}:`
+    pre.append(name, ` ${value}\n`)
   }
+  add('event', event)
+  for (const line of text.split('\n')) add('data', line)
+  if (hasId) add('id', id)
   return pre
 }

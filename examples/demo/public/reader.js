@@ -1,5 +1,5 @@
-// Reads a stream by fetch, as one that can stop reading. An EventSource reads always.
-import { readFrames } from './read-frames.js'
+// Reads a stream at a pace of its own: one that can stop reading. A subscription reads always.
+import { stream } from 'fastify-typed-sse/client'
 
 export class Reader {
   #lastId
@@ -10,13 +10,32 @@ export class Reader {
     return this.#lastId
   }
 
-  /** @returns the headers of the answer, and its frames */
-  async open (path) {
-    const headers = { accept: 'text/event-stream' }
-    if (this.#lastId !== undefined) headers['last-event-id'] = this.#lastId
-    const response = await fetch(path, { headers })
-    if (!response.ok) throw new Error(`The server answered ${response.status}`)
-    return { headers: response.headers, frames: this.#frames(response.body) }
+  /**
+   * The events of one connection. To bring it back is the page's business.
+   *
+   * @param onHeaders is called with the headers of the answer
+   * @param onOwn is called with the server's own events
+   */
+  async * open (path, { onHeaders, onOwn = () => {} }) {
+    const take = (data, event) => {
+      this.#stand(event)
+      onOwn(event)
+    }
+    const events = stream(path, {
+      reconnect: false,
+      lastEventId: this.#lastId,
+      on: { 'sse.cursor': take, 'sse.reset': take, 'sse.bye': take, 'sse.error': take },
+      fetch: async (...request) => {
+        const response = await fetch(...request)
+        if (response.ok) onHeaders(response.headers)
+        return response
+      }
+    })
+    for await (const event of events) {
+      await this.#going
+      this.#stand(event)
+      yield event
+    }
   }
 
   stall () {
@@ -27,12 +46,8 @@ export class Reader {
     this.#goOn()
   }
 
-  // Its consumer asks for the next frame only when it has dealt with the one before, so the id is of one that counts.
-  async * #frames (body) {
-    for await (const frame of readFrames(body)) {
-      await this.#going
-      if (frame.id !== '') this.#lastId = frame.id
-      yield frame
-    }
+  // The next event is asked for only when the one before has been dealt with, so the id is of one that counts.
+  #stand ({ id }) {
+    if (id !== '') this.#lastId = id
   }
 }

@@ -10,24 +10,22 @@ export class Room {
   #openedAt
   #openings = 0
   #older = 0
-  #source
+  #subscription
 
   /** @param onRefused is called where the server lets nobody in */
   constructor (panel, messages, { name, onRefused }) {
     this.#panel = panel
     this.#messages = messages
-    const source = this.#source = follow(panel, {
-      said: ({ data }) => this.#hear(JSON.parse(data)),
-      here: ({ data }) => this.#show(JSON.parse(data).names),
-      'sse.reset': ({ data }) => this.#miss(JSON.parse(data))
-    }, { name })
-    source.addEventListener('open', () => {
-      this.#openedAt = Date.now()
-      this.#older = 0
-      panel.setNote(++this.#openings > 1 ? 'Back again. Nothing was said meanwhile.' : 'Nothing was said before you came.', 'good')
-    })
-    source.addEventListener('error', () => {
-      if (source.readyState === source.CLOSED) onRefused()
+    this.#subscription = follow(panel, {
+      said: (said) => this.#hear(said),
+      here: ({ names }) => this.#show(names),
+      'sse.reset': (reset) => this.#miss(reset)
+    }, {
+      query: { name },
+      onState: (state, error) => {
+        if (state === 'open') this.#open()
+        else if (state === 'closed' && error !== undefined) onRefused()
+      }
     })
   }
 
@@ -37,7 +35,13 @@ export class Room {
   }
 
   leave () {
-    this.#source.close()
+    this.#subscription.close()
+  }
+
+  #open () {
+    this.#openedAt = Date.now()
+    this.#older = 0
+    this.#panel.setNote(++this.#openings > 1 ? 'Back again. Nothing was said meanwhile.' : 'Nothing was said before you came.', 'good')
   }
 
   #hear ({ number, name, text, time }) {
