@@ -2,13 +2,12 @@
 import { EventEmitter, once } from 'node:events'
 import { request, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
+import { within as withinMs } from '../../lib/testing/deadline.js'
 
 const DEADLINE_MS = 5_000
 
 export async function within<Value> (promise: Promise<Value>, what: () => string): Promise<Value> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => { timer = setTimeout(() => reject(new Error(`Waited too long for ${what()}`)), DEADLINE_MS) })
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
+  return withinMs(DEADLINE_MS, promise, () => new Error(`Waited too long for ${what()}`))
 }
 
 /** What has come of a stream of text so far. */
