@@ -1,4 +1,5 @@
 export { default } from './plugin/plugin.js'
 export { memoryBroker, type MemoryBrokerOptions } from './channel/memory-broker.js'
+export { documentStreams } from './openapi/document-streams.js'
 export * from './errors.js'
 export type * from '../types/index.js'

@@ -133,6 +133,39 @@ void (async () => { for (const run of runs) await run() })().catch((error: unkno
 })
 `
 
+const testing = `
+import assert from 'node:assert/strict'
+import { Type } from '@sinclair/typebox'
+import { fastify } from 'fastify'
+import * as plugin from 'fastify-typed-sse'
+import { collect, readEvents } from 'fastify-typed-sse/testing'
+
+const tick = { tick: Type.Object({ n: Type.Integer() }) }
+
+async function main (): Promise<void> {
+  const app = fastify()
+  await app.register(plugin.default)
+  app.get('/ticks', { schema: { sse: tick } }, (request, reply) => reply.sse([{ event: 'tick', data: { n: 1 } }, { event: 'tick', data: { n: 2 } }]))
+  const events = await collect(app, '/ticks', { events: tick, until: 2, on: { tick: ({ data }) => data.n.toFixed() } })
+  assert.deepEqual(events, [{ event: 'tick', data: { n: 1 } }, { event: 'tick', data: { n: 2 } }])
+  for await (const event of readEvents(await app.inject('/ticks'), { events: tick })) {
+    const n: number = event.event === 'tick' ? event.data.n : 0
+    assert.ok(n > 0)
+    // @ts-expect-error
+    void (event.event === 'tock')
+  }
+  // @ts-expect-error
+  const wrongly = () => collect(app, '/ticks', { events: tick, until: 'tock' })
+  assert.deepEqual(plugin.documentStreams({ hideUntagged: true }).hideUntagged, true)
+  await app.close()
+}
+
+main().catch((error: unknown) => {
+  console.error(error)
+  process.exitCode = 1
+})
+`
+
 /** Under Node.js; its types are what a page has, too. */
 const client = `
 import assert from 'node:assert/strict'
@@ -241,11 +274,13 @@ async function install (folder, tarball, { fastify, ioredis }, compilers) {
   await write('esm/default.ts', defaultImport)
   await write('esm/contract.ts', contract)
   await write('esm/client.ts', client)
+  await write('esm/testing.ts', testing)
   await write('esm/nodenext.json', tsconfig({ module: 'nodenext', ...strictest, verbatimModuleSyntax: true }))
   await write('esm/bundler.json', tsconfig({ module: 'esnext', moduleResolution: 'bundler' }))
   await write('cjs/package.json', '{ "type": "commonjs" }')
   await write('cjs/default.ts', defaultImport)
   await write('cjs/client.ts', client)
+  await write('cjs/testing.ts', testing)
   await write('cjs/require.ts', consumer("import sse = require('fastify-typed-sse')", 'sse.default'))
   await write('cjs/node16.json', tsconfig({ module: 'node16', ...strictest }))
   await write('cjs/nodenext.json', tsconfig({ module: 'nodenext', ...strictest }))
@@ -294,12 +329,12 @@ try {
       [`types: fastify ${FLOOR.fastify}, TypeScript 5.9, ESM, nodenext`]: () => tsc(floor, 'typescript', '-p', 'esm/nodenext.json')
     })
     await checkAll({
-      'run: ESM': node(latest, 'esm/out/default.js', 'esm/out/contract.js', 'esm/out/client.js'),
-      'run: CommonJS, default import under node16 and node10': node(latest, 'cjs/out/default.js', 'cjs/out/client.js', 'cjs/out10/default.js'),
+      'run: ESM': node(latest, 'esm/out/default.js', 'esm/out/contract.js', 'esm/out/client.js', 'esm/out/testing.js'),
+      'run: CommonJS, default import under node16 and node10': node(latest, 'cjs/out/default.js', 'cjs/out/client.js', 'cjs/out/testing.js', 'cjs/out10/default.js'),
       'run: CommonJS, import sse = require()': node(latest, 'cjs/out/require.js'),
       'run: CommonJS, plain require()': node(latest, 'cjs/module.cjs'),
       'run: CommonJS, plain require().default': node(latest, 'cjs/member.cjs'),
-      [`run: fastify ${FLOOR.fastify}, ESM`]: node(floor, 'esm/out/default.js')
+      [`run: fastify ${FLOOR.fastify}, ESM`]: node(floor, 'esm/out/default.js', 'esm/out/testing.js')
     })
   }
 } finally {

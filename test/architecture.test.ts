@@ -7,10 +7,10 @@ import t from 'tap'
 const root = resolve(fileURLToPath(import.meta.url), '../..')
 
 /** What package.json exports. */
-const ENTRIES = ['lib/index.ts', 'lib/client/index.ts', 'lib/redis/index.ts', 'lib/testing/index.ts']
+const ENTRIES = ['lib/index.ts', 'lib/client/index.ts', 'lib/json-schema/index.ts', 'lib/redis/index.ts', 'lib/testing/index.ts']
 
 /** Lowest first. A file may import from its own layer and from those above it in this list. */
-const LAYERS = [['types'], ['lib/describe', 'lib/errors'], ['lib/wire'], ['lib/options', 'lib/clock', 'lib/guard', 'lib/metrics'], ['lib/stream'], ['lib/schema'], ['lib/channel'], ['lib/plugin', 'lib/client', 'lib/redis', 'lib/testing'], ['lib/index']]
+const LAYERS = [['types'], ['lib/describe', 'lib/errors'], ['lib/wire'], ['lib/options', 'lib/clock', 'lib/guard', 'lib/metrics'], ['lib/stream'], ['lib/schema'], ['lib/openapi', 'lib/channel'], ['lib/plugin', 'lib/client', 'lib/json-schema', 'lib/redis', 'lib/testing'], ['lib/index']]
 
 const files = ['lib', 'types']
   .flatMap((folder) => readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((file) => join(folder, file)))

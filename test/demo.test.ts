@@ -7,9 +7,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
+import { Validator } from '@seriousme/openapi-schema-validator'
 import { EventSource } from 'eventsource'
 import { chromium, type Page, type Request } from 'playwright-core'
 import t from 'tap'
+import { readEvents } from '../lib/testing/index.js'
 import { skip as noRedis } from './helpers/redis-server.js'
 
 const BROWSERS = [process.env.CHROMIUM_PATH, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
@@ -235,6 +237,26 @@ t.test('the demo', { skip: noBrowser }, async (t) => {
     t.same(counts, counts.map((_, index) => Number(counts[0]) + index), 'every event once, in order')
   })
 
+  await t.test('documents its streams, with a renderer that knows what an event is', async (t) => {
+    const document = await page.request.get(new URL('/reference/openapi.json', url).href)
+    const { valid, errors } = await new Validator().validate(await document.json())
+    t.ok(valid, JSON.stringify(errors))
+
+    const reference = await windows.newPage()
+    const outside: string[] = []
+    reference.on('request', (request) => { if (request.url().startsWith('http') && !request.url().startsWith(url)) outside.push(request.url()) })
+    await reference.goto(new URL('/reference/#tag/streams/GET/streams/orders', url).href)
+    await reference.click('[id$="GET/streams/orders.responses.200"]')
+    const operation = reference.locator('[id$="GET/streams/orders"]').first()
+    await operation.getByText('Stream item').waitFor()
+    t.match(await operation.innerText(), /One of\s[^]*created\s[^]*An order in its new state\s[^]*data\s[^]*event\s[^]*id\s[^]*retry\s/)
+    await operation.locator('.composition-selector').click()
+    t.same(await reference.getByRole('option').allInnerTexts(), ['created', 'paid', 'shipped', 'board', 'sse.end', 'sse.error', 'sse.bye', 'sse.cursor', 'sse.reset'])
+    t.same(outside, [], 'all of it is served from here')
+    await reference.screenshot({ path: join(pictures, 'reference.png') })
+    await reference.close()
+  })
+
   await t.test('fits its window', async (t) => {
     for (const width of [1360, 390]) {
       await page.setViewportSize({ width, height: 900 })
@@ -330,19 +352,13 @@ class Witness {
   }
 
   private constructor (response: IncomingMessage) {
-    this.#response = response.setEncoding('utf8')
+    this.#response = response
   }
 
   async #read (): Promise<void> {
-    let text = ''
-    for await (const chunk of this.#response) {
-      const frames = (text + chunk).split('\n\n')
-      text = frames.pop() ?? ''
-      for (const frame of frames) {
-        const [, event, data = ''] = /^event: (.*)\ndata: (.*)$/m.exec(frame) ?? []
-        if (event === 'board') this.#board = JSON.parse(data)
-        else if (event !== undefined && !event.startsWith('sse.')) this.#steps.push(JSON.parse(data))
-      }
+    for await (const { event, data } of readEvents(this.#response)) {
+      if (event === 'board') this.#board = data as { count: number, orders: Step[] } // as the demo's schemas say
+      else if (!event.startsWith('sse.')) this.#steps.push(data as Step)
       this.#news.emit('news')
     }
   }

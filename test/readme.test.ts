@@ -225,8 +225,32 @@ const snippets: Record<string, Exercise> = {
       t.strictSame(log, ['stopped'])
     }
   },
+  'OpenAPI (ts) 1': {
+    also: ['OpenAPI (json) 1'],
+    given: "const ticks = [{ event: 'tick' as const, data: { n: 1 } }]",
+    async holds (app, t) {
+      await app.ready()
+      const { '/ticks': { get: { responses } } } = JSON.parse(JSON.stringify(app.swagger())).paths
+      const [tick, ...others] = responses['200'].content['text/event-stream'].itemSchema.oneOf
+      t.strictSame(tick, JSON.parse(find('OpenAPI (json) 1').code))
+      t.ok(others.every(({ title }: { title: string }) => title.startsWith('sse.')))
+      t.strictSame(Object.keys(responses), ['200', '204', '503'])
+      t.equal(await untilEnd(app, '/ticks'), `event: tick\ndata: {"n":1}\n\n${END}`)
+    }
+  },
   'Testing your streams (ts) 1': {
     async holds (_app, t) { t.pass('its own assertions have held') }
+  },
+  'Testing your streams (ts) 2': {
+    typed: true,
+    given: `
+      const Shop = Type.Object({ shop: Type.String() })
+      const orders = app.sse.channel('orders/:shop', { events: { placed: Type.Object({ number: Type.String() }) } })
+      app.get('/:shop/orders', { schema: { params: Shop, sse: orders.events } }, (request, reply) =>
+        reply.sse(orders.at(request.params).subscribe()))`,
+    async holds (app, t) {
+      t.equal(app.sse.stats().closed.client, 2, 'its own assertions have held, and it has left')
+    }
   },
   'Channels (ts) 1': {
     typed: true,
@@ -494,6 +518,11 @@ const snippets: Record<string, Exercise> = {
       t.equal(await ask('ann'), 403)
     }
   },
+  'Other schemas (ts) 1': {
+    async holds (app) {
+      assert.equal(await untilEnd(app, '/news'), `event: headline\ndata: {"title":"It rains"}\n\nevent: price\ndata: {"ask":12.5}\n\n${END}`)
+    }
+  },
   'Channels (ts) 3': { bare: true, redis: true, holds: isLive },
   'channels.md: Redis (ts) 1': { bare: true, redis: true, holds: isLive },
   'channels.md: The memory broker (ts) 1': {
@@ -531,6 +560,11 @@ function program ({ given = '', typed, bare, page, exports = [] }: Exercise, { c
   ].join('\n')
 }
 
+/** With this repository's own files in place of the package. */
+function fromHere (code: string): string {
+  return code.replaceAll(/from 'fastify-typed-sse(.*?)'/g, (_, entry: string) => `from '${pathToFileURL(join(root, `lib${entry}/index.js`))}'`)
+}
+
 t.before(() => {
   mkdirSync(folder, { recursive: true })
   writeFileSync(join(folder, 'schemas.ts'), `
@@ -550,7 +584,7 @@ t.test('the first server and its browser lines run as printed', async (t) => {
   t.ok(server.includes('listen({ port: 3000 })'))
   t.ok(server.trimEnd().split('\n').slice(5).length <= 12, 'twelve lines after the imports')
   const file = join(folder, 'server.mts')
-  writeFileSync(file, `${server.replace("from 'fastify-typed-sse'", `from '${pathToFileURL(join(root, 'lib/index.js'))}'`).replace('port: 3000', 'port: 0')}\nexport { app }\n`)
+  writeFileSync(file, `${fromHere(server).replace('port: 3000', 'port: 0')}\nexport { app }\n`)
   const { app } = await import(pathToFileURL(file).href) as { app: FastifyInstance }
   t.teardown(() => app.close())
 
@@ -569,7 +603,7 @@ t.test('every snippet compiles as printed', async (t) => {
   const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile)
   const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, root)
   // Names that a snippet declares for the text's sake are not used by it.
-  const entries = ['', '/client', '/redis'].map((entry) => [`fastify-typed-sse${entry}`, [join(root, `lib${entry}/index.ts`)]])
+  const entries = ['', '/client', '/json-schema', '/redis', '/testing'].map((entry) => [`fastify-typed-sse${entry}`, [join(root, `lib${entry}/index.ts`)]])
   const compiler = ts.createProgram(files, { ...options, noUnusedLocals: false, noUnusedParameters: false, paths: Object.fromEntries(entries) })
   const complaints = ts.getPreEmitDiagnostics(compiler).map((diagnostic) => `${diagnostic.file?.fileName.split('/').at(-1)}: ${ts.flattenDiagnosticMessageText(diagnostic.messageText, '\n')}`)
   t.strictSame(complaints, [])
@@ -580,9 +614,7 @@ for (const [index, [title, exercise]] of Object.entries(snippets).entries()) {
     const file = join(folder, `run-${index}.mts`)
     const port = exercise.redis === true ? (await RedisServer.start(t)).port : 0
     const block = exercise.page === true ? { ...find(title), code: '' } : find(title)
-    const code = program(exercise, block)
-      .replaceAll(/from 'fastify-typed-sse(.*?)'/g, (_, entry: string) => `from '${pathToFileURL(join(root, `lib${entry}/index.js`))}'`)
-      .replace('new Redis({', `new Redis({ port: ${port},`)
+    const code = fromHere(program(exercise, block)).replace('new Redis({', `new Redis({ port: ${port},`)
     writeFileSync(file, code.replace('import assert', '// @ts-nocheck\nimport assert'))
     const { app, ...exported } = await import(pathToFileURL(file).href) as { app: FastifyInstance }
     t.teardown(() => app.close())

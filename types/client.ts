@@ -1,6 +1,7 @@
 // What a client is given and what it gives. Nothing here needs Fastify, nor the types of Node.js or of the DOM beyond fetch.
 import type { PayloadOf } from './event.js'
 import type { ReservedData } from './reserved.js'
+import type { StandardSchema } from './standard-schema.js'
 
 /** An event as a client gets it. */
 export interface ReceivedEvent<Name extends string = string, Data = unknown> {
@@ -25,25 +26,13 @@ type OneReceived<Event> = Event extends { readonly event?: infer Name, readonly 
   ? ReceivedEvent<Extract<Name, string>, Received<Data>>
   : never
 
-/** As much of a Standard Schema as a client needs. https://standardschema.dev */
-export interface StandardSchema<Output = unknown> {
-  readonly '~standard': {
-    readonly validate: (value: unknown) => StandardResult<Output> | Promise<StandardResult<Output>>
-    readonly types?: { readonly output: Output } | undefined
-  }
-}
-
-type StandardResult<Output> =
-  | { readonly value: Output, readonly issues?: undefined }
-  | { readonly issues: ReadonlyArray<{ readonly path?: ReadonlyArray<PropertyKey | { readonly key: PropertyKey }> | undefined }> }
-
 /** What a check lets through: a Standard Schema's output, what a type guard says, or the type of a TypeBox schema. */
 export type CheckedData<Schema> =
   Schema extends { readonly '~standard': { readonly types?: { readonly output: infer Output } | undefined } } ? Output
     : Schema extends (data: any) => data is infer Data ? Data // a predicate must be of its parameter's type, so `never` would fit none
       : Received<PayloadOf<unknown, Schema>>
 
-type SelfChecking = StandardSchema<any> | ((data: any) => boolean) // whatever they give or take
+type SelfChecking = StandardSchema | ((data: any) => boolean) // whatever they give or take
 
 /** A schema that cannot check data by itself needs a `check` beside it. */
 export type WithCheck<Schemas> = Schemas extends { readonly [Name in keyof Schemas]: SelfChecking } ? unknown : { check: (schema: never, data: unknown) => boolean }

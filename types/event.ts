@@ -75,19 +75,22 @@ interface TypeProvider {
 type OrElse<Type, Fallback> = unknown extends Type ? Fallback : Type
 
 /**
- * The type of a payload: what the route's type provider makes of the schema, else what TypeBox does. Asking
- * the provider first lets both generations of TypeBox and other providers work.
+ * The type of a payload: what the route's type provider makes of the schema, else what TypeBox does, else what a Standard Schema
+ * takes. Asking the provider first lets both generations of TypeBox and other providers work.
  */
 export type PayloadOf<Provider, Schema> = OrElse<
   Provider extends TypeProvider ? (Provider & { schema: Schema })['serializer'] : unknown,
-  Schema extends TSchema ? Static<Schema> : unknown
+  Schema extends TSchema ? Static<Schema> : Schema extends Takes<infer Input> ? Input : unknown
 >
+
+/** A Standard Schema, as far as its types go. */
+interface Takes<Input> { readonly '~standard': { readonly types?: { readonly input: Input } | undefined } }
 
 export type PayloadsOf<Provider, Schemas> = { [Name in keyof Schemas]: PayloadOf<Provider, Schemas[Name]> }
 
 /**
- * The events that a map of TypeBox schemas allows, or a route's options with `schema.sse`: for a source that stands outside its
- * route, and for its clients.
+ * The events that a map of schemas allows, or a route's options with `schema.sse`: for a source that stands outside its
+ * route, and for its clients. Schemas of TypeBox 1 need its type provider, as in `EventsOf<typeof events, TypeBoxTypeProvider>`.
  *
  * @example
  * ```ts
@@ -97,4 +100,4 @@ export type PayloadsOf<Provider, Schemas> = { [Name in keyof Schemas]: PayloadOf
  * }
  * ```
  */
-export type EventsOf<Schemas> = EventUnion<PayloadsOf<unknown, Schemas extends { readonly schema: { readonly sse: infer OfRoute } } ? OfRoute : Schemas>>
+export type EventsOf<Schemas, Provider = unknown> = EventUnion<PayloadsOf<Provider, Schemas extends { readonly schema: { readonly sse: infer OfRoute } } ? OfRoute : Schemas>>

@@ -25,7 +25,7 @@ export interface SseContext<Builder = AnyEventBuilder> {
 }
 
 /**
- * The context of a source that stands outside its route, by the route's TypeBox schemas.
+ * The context of a source that stands outside its route, by the route's schemas. Those of TypeBox 1 need its type provider.
  *
  * @example
  * ```ts
@@ -33,7 +33,7 @@ export interface SseContext<Builder = AnyEventBuilder> {
  * function * one ({ events }: ContextOf<typeof schemas>): Generator<EventsOf<typeof schemas>> { yield events.tick({ n: 1 }) }
  * ```
  */
-export type ContextOf<Schemas> = SseContext<EventBuilder<PayloadsOf<unknown, Schemas>>>
+export type ContextOf<Schemas, Provider = unknown> = SseContext<EventBuilder<PayloadsOf<Provider, Schemas>>>
 
 /** `any`, so that a function that takes a plain `SseContext` fits a route with schemas too. */
 export type AnyEventBuilder = { readonly [name: string]: (data: any, meta?: SseMeta) => SseMeta & { event?: string | undefined, data: unknown, text?: undefined } }

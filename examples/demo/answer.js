@@ -8,6 +8,8 @@ const MS_PER_WORD = 45
 export async function answer (app, { answers }) {
   app.post('/answers', {
     schema: {
+      tags: ['Streams'],
+      summary: 'Answer',
       body: Type.Object({ question: Type.String({ maxLength: 200 }) }),
       sse: {
         begin: Type.Object({ answer: Type.Integer() }),

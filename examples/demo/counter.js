@@ -3,11 +3,11 @@ import { setTimeout } from 'node:timers/promises'
 import { Type } from '@sinclair/typebox'
 import { pageQuery } from './connections.js'
 
-const Update = Type.Object({ count: Type.Integer(), time: Type.String({ format: 'date-time' }) })
+const Update = Type.Object({ count: Type.Integer(), time: Type.String({ format: 'date-time' }) }, { description: 'One a second' })
 
 export async function counter (app) {
   app.get('/streams/counter', {
-    schema: { querystring: pageQuery, sse: { update: Update } },
+    schema: { tags: ['Streams'], summary: 'Counter', querystring: pageQuery, sse: { update: Update } },
     config: { panel: 'counter' }
   }, (request, reply) => reply.sse(async function * ({ signal, lastEventId, events }) {
     for (let count = countOf(lastEventId) + 1; !signal.aborted; count++) {

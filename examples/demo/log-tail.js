@@ -12,7 +12,7 @@ const Entry = Type.String({ contentMediaType: 'text/plain' })
 
 export async function logTail (app, { log }) {
   app.get('/streams/log', {
-    schema: { querystring: pageQuery, sse: { entry: Entry } },
+    schema: { tags: ['Streams'], summary: 'Log', querystring: pageQuery, sse: { entry: Entry } },
     config: { panel: 'log' }
   }, (request, reply) => reply.sse(async function * ({ signal, lastEventId, events }) {
     let place = await resume(log, lastEventId)

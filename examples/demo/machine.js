@@ -30,7 +30,7 @@ export async function machine (app, { answers }) {
   answers.on('change', () => news.emit('news'))
 
   app.get('/streams/machine', {
-    schema: { querystring: pageQuery, sse: { sample: Sample, answers: Answers } },
+    schema: { tags: ['Streams'], summary: 'This machine', querystring: pageQuery, sse: { sample: Sample, answers: Answers } },
     config: { panel: 'machine' }
   }, (request, reply) => reply.sse(async function * ({ signal, lastEventId, events }) {
     let last = sampler.resume(lastEventId)

@@ -15,7 +15,7 @@ const Order = Type.Object({
   state: Type.Union([Type.Literal('created'), Type.Literal('paid'), Type.Literal('shipped')])
 })
 /** Events are counted, so that a page can say which it got. */
-const Step = Type.Object({ count: Type.Integer(), ...Order.properties })
+const Step = Type.Object({ count: Type.Integer(), ...Order.properties }, { description: 'An order in its new state' })
 
 export async function orders (app) {
   const shop = new Shop()
@@ -24,7 +24,7 @@ export async function orders (app) {
       created: Step,
       paid: Step,
       shipped: Step,
-      board: Type.Object({ count: Type.Integer(), orders: Type.Array(Order) })
+      board: Type.Object({ count: Type.Integer(), orders: Type.Array(Order) }, { description: 'All orders, for those whom the history does not help' })
     },
     history: { max: KEPT_EVENTS },
     snapshot: ({ events }) => [events.board({ count: shop.count, orders: shop.orders })]
@@ -38,12 +38,12 @@ export async function orders (app) {
   app.addHook('onClose', async () => clearInterval(timer))
 
   app.get('/streams/orders', {
-    schema: { querystring: pageQuery, sse: channel.events },
+    schema: { tags: ['Streams'], summary: 'Orders', querystring: pageQuery, sse: channel.events },
     config: { panel: 'orders' }
   }, (request, reply) => reply.header('shop-count', shop.count).sse(channel.subscribe()))
 
   app.get('/streams/orders/oldest', {
-    schema: { sse: channel.events }
+    schema: { tags: ['Streams'], summary: 'Orders, from the oldest that is kept', sse: channel.events }
   }, (request, reply) => reply.header('shop-count', shop.count).sse(channel.subscribe({ from: 'oldest' })))
 
   /** How many events there have been: a reader that gets to this one knows that it has caught up. */

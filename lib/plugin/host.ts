@@ -5,6 +5,7 @@ import type { SsePluginOptions } from '../../types/options.js'
 import type { SseStats } from '../../types/metrics.js'
 import type { CloseReason, SseClosed } from '../../types/stream.js'
 import type { ResetReason } from '../../types/reserved.js'
+import type { ChannelCore } from '../channel/core.js'
 import { Hub, type HubHost } from '../channel/hub.js'
 import { memoryBroker } from '../channel/memory-broker.js'
 import { Clock } from '../clock.js'
@@ -25,6 +26,8 @@ export class Host implements StreamHost, HubHost {
   readonly setHeaders = setHeaders
   readonly options: ResolvedOptions
   readonly hub: Hub
+  /** All that are defined, wherever in the application. */
+  readonly channels: ChannelCore[] = []
   readonly #log: FastifyBaseLogger
   readonly #meter: Meter
   /** Streams whose connection stands, with what counts each out of its limit. */

@@ -1,9 +1,9 @@
 // What is known of a route before its first request: options, and one encoder for its events.
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { MAX_MS, resolveOptions, type ResolvedOptions } from '../options.js'
+import { transformOf, type Transform } from '../openapi/transform.js'
 import { checkEventNames, compileEvents } from '../schema/compile.js'
 import { PlainEncoder, SchemaEncoder, type Encoder } from '../schema/encoder.js'
-import { documentStream } from '../schema/openapi.js'
 import { readLastEventId } from '../wire/headers.js'
 import { END_ID } from '../wire/reserved.js'
 import { answerEnded } from './answer.js'
@@ -12,7 +12,8 @@ import type { Host } from './host.js'
 
 const kRoute = Symbol('fastify-typed-sse.route')
 
-type Config = FastifyRequest['routeOptions']['config'] & { [kRoute]?: Route }
+/** @fastify/swagger asks for `swaggerTransform` when it makes a document. */
+type Config = FastifyRequest['routeOptions']['config'] & { [kRoute]?: Route, swaggerTransform?: Transform | false }
 
 const plain = new PlainEncoder()
 
@@ -67,25 +68,34 @@ export function prepareRoutes (host: Host, app: FastifyInstance): void {
     if (schemas === undefined && config === undefined) return
     if (options.method === 'HEAD') return // its GET route has been looked at; the source never starts here
 
-    const route = new Route(host, this, nameOf(options), schemas, config)
+    const where = nameOf(options)
+    const route = new Route(host, this, where, schemas, config)
     routes.push(route)
-    options.config = { ...options.config, [kRoute]: route } as Config // Fastify copies it, symbols included
-    if (schemas !== undefined) options.schema = documentStream(options.schema, schemas as Record<string, unknown>) // checked by Route
+    const ends = route.options.end && !route.options.minimal && String(options.method).split(',').includes('GET')
+    const { swaggerTransform } = { ...options.config } as Config
+    options.config = { // Fastify copies it, symbols included
+      ...options.config,
+      [kRoute]: route,
+      swaggerTransform: swaggerTransform !== false && transformOf(() => ({ where, schemas, options: route.options, ends, hasTopics: hasChannelFor(schemas, host) }), swaggerTransform)
+    } as Config
 
     // A stream outlives any timeout that is meant for ordinary handlers.
     const { handlerTimeout = 0 } = this.initialConfig as { handlerTimeout?: number } // there since 5.8, not in the types
     if (handlerTimeout > 0 && options.handlerTimeout === undefined) options.handlerTimeout = MAX_MS // Fastify takes no `false` here
     if (!('compress' in options)) Object.assign(options, { compress: false }) // of @fastify/compress, which would hold events back
 
-    if (route.options.end && !route.options.minimal && String(options.method).split(',').includes('GET')) {
-      options.onRequest = [...listOf(options.onRequest), stopEnded]
-    }
+    if (ends) options.onRequest = [...listOf(options.onRequest), stopEnded]
   })
 
   // Compiles what has not been needed yet, so that a bad schema stops the start and not a request.
   app.addHook('onReady', async () => {
     for (const route of routes) void route.encoder
   })
+}
+
+/** Whether there is one whose events a route could stream. */
+function hasChannelFor (schemas: Readonly<Record<string, unknown>> | undefined, { channels }: Host): boolean {
+  return channels.some(({ options }) => Object.keys(options.events).every((name) => schemas === undefined || Object.hasOwn(schemas, name)))
 }
 
 const listOf = (hooks: RouteOptions['onRequest']) => hooks === undefined ? [] : [hooks].flat()

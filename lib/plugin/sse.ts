@@ -13,24 +13,23 @@ const WHERE = ['channel', 'params', 'key']
 
 /** What `app.sse` gives, for each instance its own: a channel finds the shared schemas of where it is defined. */
 export function decorateInstance (host: Host, app: FastifyInstance): { getter (this: FastifyInstance): Sse } {
-  const channels: ChannelCore[] = []
-
   // Compiles what has not been needed yet, so that a bad schema stops the start and not a request.
   app.addHook('onReady', async () => {
-    for (const channel of channels) void channel.events
+    for (const channel of host.channels) void channel.events
   })
 
   const known = new WeakMap<FastifyInstance, Sse>()
   return {
     getter () {
-      const own = known.get(this) ?? sseOf(host, this, channels)
+      const own = known.get(this) ?? sseOf(host, this)
       known.set(this, own)
       return own
     }
   }
 }
 
-function sseOf (host: Host, app: FastifyInstance, channels: ChannelCore[]): Sse {
+function sseOf (host: Host, app: FastifyInstance): Sse {
+  const { channels } = host
   const sse = {
     stats: () => host.stats(),
     health: () => host.hub.health,

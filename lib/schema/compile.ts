@@ -2,12 +2,16 @@
 import { Kind, type TSchema } from '@sinclair/typebox'
 import { TypeCompiler, type TypeCheck } from '@sinclair/typebox/compiler'
 import type { ValueError } from '@sinclair/typebox/errors'
+import type { StandardSchema } from '../../types/standard-schema.js'
 import { describe } from '../describe.js'
 import { SSE_ERR_INVALID_DATA, SSE_ERR_INVALID_SCHEMA, SSE_ERR_NOT_SERIALIZABLE } from '../errors.js'
 import { eventLine } from '../wire/encode.js'
 import { checkEventName } from '../wire/field.js'
 import { FORMAT_PREFIX, normalize } from './normalize.js'
-import { compileSerializer, type Stringify } from './serialize.js'
+import { messageOf, REFINEMENT } from './refinement.js'
+import { compileSerializer, stringifyAny, type Stringify } from './serialize.js'
+import { isStandard, refusalOf } from './standard.js'
+import { isText } from './text.js'
 
 export interface CompiledEvent {
   readonly name: string
@@ -32,7 +36,7 @@ const TAKEN_BY_EVENTSOURCE = new Set(['open', 'error'])
  * @throws SSE_ERR_INVALID_SCHEMA
  */
 export function checkEventNames (schemas: unknown, where: string): asserts schemas is Record<string, unknown> {
-  if (typeof schemas !== 'object' || schemas === null || Array.isArray(schemas) || Kind in schemas) {
+  if (typeof schemas !== 'object' || schemas === null || Array.isArray(schemas) || isSchema(schemas)) {
     throw new SSE_ERR_INVALID_SCHEMA(`Expected ${where} to be an object of event names and their schemas, got ${isSchema(schemas) ? 'a schema' : describe(schemas)}`)
   }
   for (const name of Object.keys(schemas)) {
@@ -48,7 +52,7 @@ export function checkEventNames (schemas: unknown, where: string): asserts schem
   }
 }
 
-const isSchema = (value: unknown) => typeof value === 'object' && value !== null && Kind in value
+const isSchema = (value: unknown) => isStandard(value) || (typeof value === 'object' && value !== null && (Kind in value || '~kind' in value)) // that of TypeBox 1
 
 /**
  * @param schemas with names that `checkEventNames` has passed
@@ -60,6 +64,7 @@ export function compileEvents (schemas: Record<string, unknown>, shared: Readonl
 }
 
 function compileEvent (name: string, given: unknown, shared: Readonly<Record<string, unknown>>, where: string): CompiledEvent {
+  if (isStandard(given)) return standardEvent(name, given, where)
   const { schema, references } = normalize(given, shared, `event \`${name}\` in ${where}`)
   let checker: TypeCheck<TSchema>
   try {
@@ -70,23 +75,44 @@ function compileEvent (name: string, given: unknown, shared: Readonly<Record<str
   return {
     name,
     line: eventLine(name),
-    isText: schema[Kind] === 'String' && schema.contentMediaType === 'text/plain',
+    isText: isText(schema),
     check: (data) => { if (!passes(checker, data)) throw mismatchOf(name, checker, data) },
     stringify: compileSerializer(schema, references)
   }
 }
 
+function standardEvent (name: string, schema: StandardSchema, where: string): CompiledEvent {
+  return {
+    name,
+    line: eventLine(name),
+    isText: false,
+    check (data) {
+      const refusal = attempt(() => refusalOf(schema, data, `event \`${name}\` in ${where}`))
+      if (refusal === undefined) return
+      // What others say of a value may quote it.
+      const error = invalidData(name, refusal.path, `\`${refusal.vendor}\` refuses it, for reasons that are in \`issues\``)
+      throw Object.defineProperty(error, 'issues', { value: refusal.issues }) // which loggers do not enumerate
+    },
+    stringify: stringifyAny
+  }
+}
+
 function passes (checker: TypeCheck<TSchema>, data: unknown): boolean {
+  return attempt(() => checker.Check(data))
+}
+
+function attempt<Result> (check: () => Result): Result {
   try {
-    return checker.Check(data)
+    return check()
   } catch (cause) {
+    if (cause instanceof SSE_ERR_INVALID_SCHEMA) throw cause
     throw new SSE_ERR_NOT_SERIALIZABLE('Expected `data` to be readable, got a value whose check failed: it holds itself, or a getter throws', { cause })
   }
 }
 
 function mismatchOf (event: string, checker: TypeCheck<TSchema>, data: unknown): Error {
-  const { path, message } = checker.Errors(data).First() as ValueError // Check has failed, so there is one
-  return invalidData(event, path === '' ? '/' : path, message.replace(FORMAT_PREFIX, ''))
+  const { path, message, schema, value } = checker.Errors(data).First() as ValueError // Check has failed, so there is one
+  return invalidData(event, path === '' ? '/' : path, schema[Kind] === REFINEMENT ? messageOf(schema, value) : message.replace(FORMAT_PREFIX, ''))
 }
 
 /** @param path JSON Pointer to what does not match */

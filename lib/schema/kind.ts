@@ -40,7 +40,7 @@ export function withKind (schema: Readonly<Record<PropertyKey, unknown>>, path: 
   const types = typesOf(node, path)
   const known = [...ANNOTATIONS, ...CONDITIONS, 'type', ...types.flatMap((type) => KEYWORDS[type] as readonly string[])] // typesOf knows them
   const unknown = Object.keys(node).find((keyword) => !known.includes(keyword) && !keyword.startsWith('x-'))
-  if (unknown !== undefined) throw new SSE_ERR_INVALID_SCHEMA(`Keyword \`${unknown}\` in the schema of ${path} is not supported ${types.length === 0 ? 'without a `type`' : 'there'}: it would go unchecked`)
+  if (unknown !== undefined) throw new SSE_ERR_INVALID_SCHEMA(`Keyword \`${unknown}\` in the schema of ${path} is not supported ${types.length === 0 ? 'without a `type`' : 'there'}: it would go unchecked. With jsonSchema() of fastify-typed-sse/json-schema, Ajv checks it`)
 
   const parts = CONDITIONS.filter((condition) => condition in node).map((condition) => conditionOf(condition, node[condition], path))
   const annotations = pick(node, ANNOTATIONS)
@@ -70,11 +70,11 @@ function ofType (type: string, node: Node, annotations: Node, path: string): TSc
     return kinded('Object', { ...own, properties: { ...Object.fromEntries(required.map((name) => [name, {}])), ...properties } })
   }
   if (type !== 'array') return kinded(KINDS[type] as string, own)
-  const { items, minItems, maxItems } = node
+  const { items, minItems, maxItems, additionalItems } = node
   if (maxItems === 0) return kinded('Tuple', { ...own, minItems: 0 })
   if (!Array.isArray(items)) return kinded('Array', { items: {}, ...own })
-  if (minItems !== items.length || maxItems !== items.length) throw new SSE_ERR_INVALID_SCHEMA(`Expected \`minItems\` and \`maxItems\` in the schema of ${path} to be ${items.length}, as \`items\` is a list of so many`)
-  return kinded('Tuple', { ...own, additionalItems: false })
+  if (minItems !== items.length || (maxItems !== items.length && additionalItems !== false)) throw new SSE_ERR_INVALID_SCHEMA(`Expected \`minItems\` and \`maxItems\` in the schema of ${path} to be ${items.length}, as \`items\` is a list of so many`)
+  return kinded('Tuple', { ...own, maxItems: items.length, additionalItems: false })
 }
 
 function conditionOf (condition: typeof CONDITIONS[number], value: unknown, path: string): TSchema {

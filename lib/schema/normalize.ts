@@ -4,7 +4,10 @@ import { FormatRegistry, Kind, Type, type TSchema } from '@sinclair/typebox'
 import { fullFormats } from 'ajv-formats/dist/formats.js'
 import { describe } from '../describe.js'
 import { SSE_ERR_INVALID_SCHEMA } from '../errors.js'
+import { mapChildren } from './children.js'
 import { withKind } from './kind.js'
+import { follow } from './pointer.js'
+import { withRefinements } from './refinement.js'
 
 /** Values of these kinds have no JSON form. */
 const UNSENDABLE = new Set(['AsyncIterator', 'BigInt', 'Constructor', 'Function', 'Iterator', 'Promise', 'Symbol', 'Uint8Array'])
@@ -39,13 +42,13 @@ export function normalize (schema: unknown, shared: Readonly<Record<string, unkn
     }
     const kind = node[Kind]
     if (typeof kind === 'string' && UNSENDABLE.has(kind)) throw new SSE_ERR_INVALID_SCHEMA(`Expected the schema of ${path} to have a JSON form, got Type.${kind}()`)
-    if (kind === 'Import') return visitRef(String(node.$ref), path, { id: `module ${++modules}`, schema: node, defs: node.$defs as Root['defs'] }) // as Type.Module makes it
+    if (kind === 'Import' || (kind === undefined && refersToOwn(node))) return visitRef(String(node.$ref), path, { id: `module ${++modules}`, schema: node, defs: node.$defs as Root['defs'] }) // as Type.Module makes it
     if (kind === 'Ref' || isBareRef(node)) return visitRef(String(node.$ref), path, root)
 
     const known = typeof kind === 'string' && kind !== 'Unsafe' ? node as unknown as TSchema : withKind(node, path) // it has a kind
     const copy = mapChildren(known, (child, key) => visit(child, `${path}/${key}`, root))
     if (copy[Kind] === 'String' && typeof copy.format === 'string') copy.format = formatOf(copy.format, path)
-    return copy
+    return withRefinements(copy, node as Record<string, unknown>)
   }
 
   function visitRef (ref: string, path: string, root: Root): TSchema {
@@ -77,48 +80,14 @@ interface Root {
   defs?: Readonly<Record<string, unknown>> | undefined
 }
 
+/** As Type.Cyclic() of TypeBox 1 makes it, whose names stand in its own `$defs`. */
+function refersToOwn ({ $ref, $defs }: Readonly<Record<PropertyKey, unknown>>): boolean {
+  return typeof $ref === 'string' && typeof $defs === 'object' && $defs !== null && Object.hasOwn($defs, $ref)
+}
+
 /** With other keywords beside it a $ref is one condition of several, which `withKind` puts together. */
 function isBareRef (node: Readonly<Record<PropertyKey, unknown>>): boolean {
   return typeof node.$ref === 'string' && (node[Kind] === undefined || node[Kind] === 'Unsafe') && Object.keys(node).length === 1
-}
-
-/** A JSON Pointer, RFC 6901. */
-function follow (schema: unknown, pointer: string, path: string): unknown {
-  return pointer.split('/').slice(1).reduce((node, token) => {
-    const key = decode(token, path).replaceAll('~1', '/').replaceAll('~0', '~')
-    return typeof node === 'object' && node !== null ? (node as Record<string, unknown>)[key] : undefined
-  }, schema)
-}
-
-function decode (token: string, path: string): string {
-  try {
-    return decodeURIComponent(token)
-  } catch (cause) {
-    throw new SSE_ERR_INVALID_SCHEMA(`Expected the $ref in the schema of ${path} to be percent-encoded`, { cause })
-  }
-}
-
-/** Keywords under which TypeBox keeps further schemas: one, a list, or a map of them. */
-const ONE = ['additionalProperties', 'contains', 'items', 'not', 'unevaluatedProperties'] as const
-const LIST = ['allOf', 'anyOf', 'items'] as const
-const MAP = ['$defs', 'patternProperties', 'properties'] as const
-
-function mapChildren (node: TSchema, map: (child: unknown, key: string) => TSchema): TSchema {
-  const copy: Record<PropertyKey, unknown> = { ...node } // with the kind, which stands under a symbol
-  for (const key of ONE) {
-    if (typeof copy[key] === 'object' && copy[key] !== null && !Array.isArray(copy[key])) copy[key] = map(copy[key], key)
-  }
-  for (const key of LIST) {
-    const list = copy[key]
-    if (Array.isArray(list)) copy[key] = list.map((child, index) => map(child, `${key}/${index}`))
-  }
-  for (const key of MAP) {
-    const children = copy[key]
-    if (typeof children === 'object' && children !== null) {
-      copy[key] = Object.fromEntries(Object.entries(children).map(([name, child]) => [name, map(child, name)]))
-    }
-  }
-  return copy as unknown as TSchema
 }
 
 /** Of the names under which formats are registered for us alone. */

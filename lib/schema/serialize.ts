@@ -9,6 +9,7 @@
 import { Kind, type TSchema } from '@sinclair/typebox'
 import { escapeJson, staysOnLine } from '../wire/encode.js'
 import { digitsOf } from './digits.js'
+import { REFINEMENT } from './refinement.js'
 
 export type Stringify = (value: unknown) => string | undefined
 
@@ -34,7 +35,7 @@ function quote (text: string): string {
   return isPlain(text) ? `"${text}"` : escapeJson(JSON.stringify(text))
 }
 
-function stringifyAny (value: unknown): string | undefined {
+export function stringifyAny (value: unknown): string | undefined {
   const json: string | undefined = JSON.stringify(value) // undefined for undefined and functions, which its type leaves out
   return json === undefined ? undefined : escapeJson(json)
 }
@@ -44,8 +45,8 @@ export function compileSerializer (schema: TSchema, references: readonly TSchema
   return new Generator(references).compile(schema)
 }
 
-/** TypeBox's pattern for keys that are any string. Taken at its word it would leave out those with line ends. */
-const ANY_KEY = '^(.*)$'
+/** TypeBox's patterns for keys that are any string. Taken at their word they would leave out those with line ends. */
+const ANY_KEY = ['^(.*)$', '^.*$']
 
 interface Shapes {
   string: boolean
@@ -118,7 +119,7 @@ class Generator {
     if (records.length > 0) {
       const patterns = records.map((record) => record.patternProperties as Record<string, TSchema>) // of each record
       const value = this.#serializer(patterns.flatMap((pattern) => Object.values(pattern)))
-      const declared = patterns.flatMap((pattern) => Object.keys(pattern)).map((pattern) => pattern === ANY_KEY ? 'true' : `${new RegExp(pattern)}.test(k)`).join(' || ')
+      const declared = patterns.flatMap((pattern) => Object.keys(pattern)).map((pattern) => ANY_KEY.includes(pattern) ? 'true' : `${new RegExp(pattern)}.test(k)`).join(' || ')
       return `let s = "", x\nfor (const k of Object.keys(v)) {\nif (!(${declared})) continue\nx = ${value}(v[k])\nif (x !== undefined) s += (s === "" ? "" : ",") + quote(k) + ":" + x\n}\nreturn "{" + s + "}"\n`
     }
     const properties = new Map<string, TSchema[]>()
@@ -150,6 +151,7 @@ class Generator {
         case 'Boolean': return (shapes.boolean = true)
         case 'Date': return (shapes.date = true)
         case 'Null': case 'Undefined': case 'Void': return true // `any` writes them
+        case REFINEMENT: return true // whatever it stands beside says what there is to write
         case 'Literal': return typeof schema.const === 'string' ? (shapes.string = true) : true
         case 'Array': case 'Tuple': return shapes.arrays.push(schema) > 0
         case 'Record': return isOpen(schema) ? false : shapes.objects.push(schema) > 0

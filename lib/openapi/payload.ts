@@ -1,0 +1,74 @@
+// A payload's schema as it stands in a document: of what is on the wire, which is JSON, and with references that lead
+// somewhere from there.
+import { mapChildren } from '../schema/children.js'
+import { follow } from '../schema/pointer.js'
+import { isStandard, jsonSchemaOf } from '../schema/standard.js'
+import type { Version } from './version.js'
+
+type Node = Readonly<Record<string, unknown>>
+
+/** Schemas that others refer to, by their `$id`. */
+export type Definitions = Map<string, Node>
+
+/** What `#` and the names of a TypeBox module mean within a schema. */
+interface Scope {
+  /** Unlike any other in the document. */
+  readonly id: string
+  readonly root: unknown
+  readonly defs?: Node
+}
+
+/** A date is a number of milliseconds to these, of which the wire knows nothing. */
+const OF_TIMESTAMPS = ['exclusiveMaximumTimestamp', 'exclusiveMinimumTimestamp', 'maximumTimestamp', 'minimumTimestamp', 'multipleOfTimestamp']
+
+/**
+ * @param id tells the schema from all others in the document
+ * @param definitions gets what the schema refers to within itself
+ */
+export function payloadSchema (schema: unknown, id: string, version: Version, definitions: Definitions): unknown {
+  const root = isStandard(schema) ? jsonSchemaOf(schema, version === '3.0' ? 'openapi-3.0' : 'draft-2020-12') : schema
+  return visit(root, { id: encodeURIComponent(id), root })
+
+  function visit (given: unknown, scope: Scope): unknown {
+    if (typeof given !== 'object' || given === null) return given
+    const node = given as Node
+    if (typeof node.$ref === 'string') return visitRef(node, node.$ref, scope)
+    const { $defs, definitions: _, ...copy } = onTheWire(mapChildren(node, (child) => visit(child, scope)), version) // what is referred to there has been defined
+    return typeof copy.$id === 'string' && !copy.$id.startsWith('#') ? define(copy.$id, () => copy) : copy
+  }
+
+  function visitRef (node: Node, ref: string, scope: Scope): unknown {
+    const defs = (node.$defs ?? scope.defs) as Node | undefined // a schema's `$defs` are an object
+    if (defs !== undefined && Object.hasOwn(defs, ref)) return define(`${scope.id}.${ref}`, () => nameless(visit(nameless(defs[ref]), { ...scope, defs })), ref)
+    if (!ref.startsWith('#')) return { $ref: ref }
+    const target = follow(scope.root, ref.slice(1), scope.id)
+    return define(`${scope.id}.${ref.slice(1)}`, () => visit(nameless(target), scope), ref.split('/').at(-1))
+  }
+
+  function define (name: string, make: () => unknown, title?: string): unknown {
+    if (!definitions.has(name)) {
+      definitions.set(name, {}) // stands in while the schema, which may refer to itself, is looked through
+      definitions.set(name, { ...(title === undefined ? {} : { title }), ...make() as Node, $id: name })
+    }
+    return { $ref: name }
+  }
+}
+
+function nameless (schema: unknown): unknown {
+  const { $id, ...rest } = schema as Node
+  return rest
+}
+
+/** Dates and expressions are strings there. 3.0 has no `contentMediaType`; after it a tuple's `items` are called `prefixItems`. */
+function onTheWire (node: Node, version: Version): Node {
+  if (node.type === 'Date') return { ...omit(node, OF_TIMESTAMPS), type: 'string', format: 'date-time' }
+  if (node.type === 'RegExp') return { ...omit(node, ['source', 'flags']), type: 'string', pattern: node.source }
+  if (version === '3.0') return omit(node, ['contentMediaType'])
+  if (!Array.isArray(node.items)) return node
+  const { items, additionalItems, ...rest } = node
+  return { ...rest, prefixItems: items, ...(additionalItems === undefined ? {} : { items: additionalItems }) }
+}
+
+function omit (node: Node, keywords: readonly string[]): Node {
+  return Object.fromEntries(Object.entries(node).filter(([keyword]) => !keywords.includes(keyword)))
+}
