@@ -224,7 +224,8 @@ t.test(`${JOINS} joins at random old positions under load: each is exact, or beg
     const sent = http.get(base + path, { headers: { accept: 'text/event-stream', ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }) } })
     const [response] = await once(sent, 'response') as [IncomingMessage]
     const isSlow = random() < 0.25
-    let bytes = random() < 0.3 ? Math.floor(random() * 40_000) : Infinity // it is cut off behind so many, wherever that is
+    // It is cut off behind so many, wherever that is. Behind none it would stay for ever: only what comes can cut it off.
+    let bytes = random() < 0.3 ? 1 + Math.floor(random() * 40_000) : Infinity
     response.setEncoding('latin1').on('error', () => {}) // all is ASCII, so that a character is a byte
     await new Promise<void>((resolve) => {
       response.on('close', resolve)
