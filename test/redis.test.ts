@@ -6,7 +6,9 @@ import net from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { EventSource } from 'eventsource'
+import fastifyRedis from '@fastify/redis'
 import { Cluster, Redis } from 'ioredis'
+import { Redis as Redis5 } from 'ioredis-5'
 import t, { type Test } from 'tap'
 import { Type } from '@sinclair/typebox'
 import { redisBroker, type RedisBrokerOptions } from '../lib/redis/index.js'
@@ -30,6 +32,23 @@ async function until (holds: () => boolean | Promise<boolean>, what: string): Pr
   for (const deadline = Date.now() + 30_000; !(await holds()); await delay(2)) {
     if (Date.now() > deadline) throw new Error(`Waited too long until ${what}`)
   }
+}
+
+async function expire (redis: RedisServer, key: string): Promise<void> {
+  await redis.cli('PEXPIRE', key, '1')
+  await until(async () => await redis.cli('EXISTS', key) === '0', `${key} has expired`)
+}
+
+/** As if one had been published an hour from now, and the clock of Redis then been set right. */
+async function publishAhead (redis: RedisServer, n: number): Promise<void> {
+  const frame = `event: tick\ndata: {"n":${n},"more":""}\n`
+  await redis.cli('EVAL', `
+    local stand = redis.call('GET', KEYS[2])
+    local head = string.match(stand, '^%S+ (%S+)')
+    local id = string.format('%.0f-1', redis.call('TIME')[1] * 1000 + 3600000)
+    redis.call('XADD', KEYS[1], id, 'p', head, 'f', ARGV[1], 'k', '')
+    redis.call('SET', KEYS[2], (string.gsub(stand, '^(%S+) %S+', '%1 ' .. id)))
+  `, '2', '{sse:ticks}:s', '{sse:ticks}:m', frame)
 }
 
 const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index)
@@ -79,6 +98,16 @@ async function startNode (t: Test, port: number, options: Partial<RedisBrokerOpt
   }
 }
 
+/** Two masters, each with half of the slots. */
+async function startCluster (t: Test): Promise<readonly [RedisServer, RedisServer]> {
+  const shards = [await RedisServer.start(t, '--cluster-enabled', 'yes'), await RedisServer.start(t, '--cluster-enabled', 'yes')] as const
+  await shards[0].cli('CLUSTER', 'ADDSLOTSRANGE', '0', '8191')
+  await shards[1].cli('CLUSTER', 'ADDSLOTSRANGE', '8192', '16383')
+  await shards[0].cli('CLUSTER', 'MEET', '127.0.0.1', String(shards[1].port))
+  for (const shard of shards) await until(async () => (await shard.cli('CLUSTER', 'INFO')).includes('cluster_state:ok\r\ncluster_slots_assigned:16384'), 'the cluster is there')
+  return shards
+}
+
 t.test('Redis', { skip, jobs: 4 }, async (t) => {
   t.test('the contract of brokers, on two nodes', async (t) => {
     const redis = await RedisServer.start(t)
@@ -87,6 +116,23 @@ t.test('Redis', { skip, jobs: 4 }, async (t) => {
     await Promise.all(tests)
     t.ok(tests.length >= 20)
   })
+
+  for (const [whose, create] of Object.entries({
+    'ioredis 5': (port: number) => new Redis5({ port, lazyConnect: true }),
+    async '@fastify/redis' (port: number, t: Test) {
+      const { app } = await serve(t, (app) => { app.register(fastifyRedis, { port }) })
+      return app.redis
+    }
+  })) {
+    t.test(`the contract of brokers, with the client of ${whose}`, async (t) => {
+      const redis = await RedisServer.start(t)
+      const client = await create(redis.port, t)
+      const tests: Array<Promise<unknown>> = []
+      brokerContract({ test: (name, run) => tests.push(t.test(name, run)), create: () => redisBroker({ client }), shared: true })
+      await Promise.all(tests)
+      t.not(await redis.cli('DBSIZE'), '0')
+    })
+  }
 
   t.test('20,000 events arrive once and in order on two nodes, though the links that hear them are cut 12 times', async (t) => {
     const redis = await RedisServer.start(t)
@@ -211,7 +257,7 @@ t.test('Redis', { skip, jobs: 4 }, async (t) => {
     const first = await node.publish(1)
     await node.publish(2)
     await client.has(2)
-    await redis.cli('DEL', '{sse:ticks}:s')
+    await expire(redis, '{sse:ticks}:s')
     await node.publish(3)
     await client.has(3)
     t.strictSame(client.seen, [1, 2, 3])
@@ -231,7 +277,7 @@ t.test('Redis', { skip, jobs: 4 }, async (t) => {
     await client.stands
     await node.publish(1)
     await client.has(1)
-    await redis.cli('DEL', '{sse:ticks}:m')
+    await expire(redis, '{sse:ticks}:m')
     await until(() => client.seen.includes('epoch'), 'the client is told')
     await node.publish(2)
     await client.has(2)
@@ -305,32 +351,71 @@ t.test('Redis', { skip, jobs: 4 }, async (t) => {
     t.strictSame(client.seen, numbers(1, 150))
   })
 
-  t.test('where a replica takes over that has not all, who has seen more is told', async (t) => {
+  t.test('positions go on where the clock of Redis has gone back', async (t) => {
+    const redis = await RedisServer.start(t)
+    const node = await startNode(t, redis.port)
+    const client = node.follow()
+    await client.stands
+    const before = await node.publish(1)
+    await client.has(1)
+    await publishAhead(redis, 2)
+    const after = await node.publish(3)
+    await client.has(3)
+    t.strictSame(client.seen, [1, 2, 3])
+    const msOf = (position: string) => Number(/\.(\d+)-/.exec(position)?.[1])
+    t.ok(msOf(after) > msOf(before) + 3_500_000, 'it follows the one that was ahead')
+    const back = await readStream(`${node.base}/`, { headers: { 'last-event-id': before } })
+    t.strictSame([...(await back.until('"n":3')).matchAll(/"n":(\d)/g)].map(([, n]) => n), ['2', '3'], 'and who comes back gets both')
+    back.close()
+  })
+
+  // Where the clock is behind what was published, nothing but the fence tells the numbers of one server from those of the other.
+  for (const isBehind of [false, true]) {
+    t.test(`where a replica takes over that has not all, who has seen more is told${isBehind ? ', even if its clock is behind' : ''}`, async (t) => {
+      const [first, second] = [await RedisServer.start(t), await RedisServer.start(t)]
+      await second.cli('REPLICAOF', '127.0.0.1', String(first.port))
+      await until(async () => (await second.cli('INFO', 'replication')).includes('master_link_status:up'), 'the replica follows')
+      const proxy = await TcpProxy.start(t, first.port)
+      const [a, b] = [await startNode(t, proxy.port), await startNode(t, proxy.port)]
+      const [atA, atB] = [a.follow(), b.follow()]
+      await Promise.all([atA.stands, atB.stands])
+      for (const n of numbers(1, 9)) await a.publish(n)
+      if (isBehind) await publishAhead(first, 10)
+      else await a.publish(10)
+      await until(async () => await second.cli('XLEN', '{sse:ticks}:s') === '10', 'the replica has all')
+      await second.cli('REPLICAOF', 'NO', 'ONE')
+      for (const n of numbers(11, 15)) await a.publish(n)
+      await Promise.all([atA.has(15), atB.has(15)])
+      proxy.target = second.port
+      await first.kill()
+      proxy.cut()
+      for (const n of numbers(16, 20)) await a.insist(n)
+      await until(() => [atA, atB].every(({ seen }) => seen.length > 15), 'both are told')
+      await a.insist(21)
+      await Promise.all([atA.has(21), atB.has(21)])
+      for (const { seen } of [atA, atB]) {
+        t.strictSame(seen.slice(0, 15), numbers(1, 15))
+        t.match(seen[15], /^(lost|ahead)$/)
+        const after = seen.slice(16)
+        t.strictSame(after, numbers(22 - after.length, 21), 'what follows is without gaps')
+      }
+    })
+  }
+
+  t.test('a replica that Sentinel picks takes over, and nothing is lost', async (t) => {
     const [first, second] = [await RedisServer.start(t), await RedisServer.start(t)]
     await second.cli('REPLICAOF', '127.0.0.1', String(first.port))
-    await until(async () => (await second.cli('INFO', 'replication')).includes('master_link_status:up'), 'the replica follows')
-    const proxy = await TcpProxy.start(t, first.port)
-    const [a, b] = [await startNode(t, proxy.port), await startNode(t, proxy.port)]
-    const [atA, atB] = [a.follow(), b.follow()]
-    await Promise.all([atA.stands, atB.stands])
-    for (const n of numbers(1, 10)) await a.publish(n)
-    await until(async () => await second.cli('XLEN', '{sse:ticks}:s') === '10', 'the replica has all')
-    await second.cli('REPLICAOF', 'NO', 'ONE')
-    for (const n of numbers(11, 15)) await a.publish(n)
-    await Promise.all([atA.has(15), atB.has(15)])
-    proxy.target = second.port
+    const sentinel = await RedisServer.startSentinel(t, 'main', first)
+    await until(async () => /name=main,status=ok,address=[^,]+,slaves=1/.test(await sentinel.cli('INFO', 'sentinel')), 'Sentinel knows both')
+    const node = await startNode(t, 0, { client: new Redis({ sentinels: [{ host: '127.0.0.1', port: sentinel.port }], name: 'main', lazyConnect: true }) })
+    const client = node.follow()
+    await client.stands
+    for (const n of numbers(1, 5)) await node.publish(n)
+    await until(async () => await second.cli('XLEN', '{sse:ticks}:s') === '5', 'the replica has all')
     await first.kill()
-    proxy.cut()
-    for (const n of numbers(16, 20)) await a.insist(n)
-    await until(() => [atA, atB].every(({ seen }) => seen.length > 15), 'both are told')
-    await a.insist(21)
-    await Promise.all([atA.has(21), atB.has(21)])
-    for (const { seen } of [atA, atB]) {
-      t.strictSame(seen.slice(0, 15), numbers(1, 15))
-      t.match(seen[15], /^(lost|ahead)$/)
-      const after = seen.slice(16)
-      t.strictSame(after, numbers(22 - after.length, 21), 'what follows is without gaps')
-    }
+    for (const n of numbers(6, 10)) await node.insist(n)
+    await client.has(10)
+    t.strictSame(client.seen, numbers(1, 10))
   })
 
   t.test('an application starts without Redis, and works when Redis comes', async (t) => {
@@ -778,11 +863,7 @@ t.test('Redis', { skip, jobs: 4 }, async (t) => {
 
   for (const shardedSubscribers of [false, true]) {
     t.test(`the contract of brokers, on a cluster${shardedSubscribers ? ' with sharded pub/sub' : ''}`, async (t) => {
-      const shards = [await RedisServer.start(t, '--cluster-enabled', 'yes'), await RedisServer.start(t, '--cluster-enabled', 'yes')] as const
-      await shards[0].cli('CLUSTER', 'ADDSLOTSRANGE', '0', '8191')
-      await shards[1].cli('CLUSTER', 'ADDSLOTSRANGE', '8192', '16383')
-      await shards[0].cli('CLUSTER', 'MEET', '127.0.0.1', String(shards[1].port))
-      for (const shard of shards) await until(async () => (await shard.cli('CLUSTER', 'INFO')).includes('cluster_state:ok\r\ncluster_slots_assigned:16384'), 'the cluster is there')
+      const shards = await startCluster(t)
       const client = new Cluster([{ host: '127.0.0.1', port: shards[0].port }], { lazyConnect: true, shardedSubscribers, keyPrefix: 'app:' })
       const tests: Array<Promise<unknown>> = []
       brokerContract({ test: (name, run) => tests.push(t.test(name, run)), create: () => redisBroker({ client, probeInterval: 1_000 }), shared: true })
@@ -790,6 +871,27 @@ t.test('Redis', { skip, jobs: 4 }, async (t) => {
       for (const shard of shards) t.not(await shard.cli('DBSIZE'), '0', 'both shards have topics')
     })
   }
+
+  t.test('a replica takes over in a cluster, and nothing is lost', async (t) => {
+    const shards = await startCluster(t)
+    const replica = await RedisServer.start(t, '--cluster-enabled', 'yes')
+    await replica.cli('CLUSTER', 'MEET', '127.0.0.1', String(shards[0].port))
+    const owner = Number(await shards[0].cli('CLUSTER', 'KEYSLOT', '{sse:ticks}')) < 8_192 ? shards[0] : shards[1]
+    const id = await owner.cli('CLUSTER', 'MYID')
+    await until(() => replica.cli('CLUSTER', 'REPLICATE', id).then(() => true, () => false), 'the replica knows whom to follow')
+    await until(async () => (await replica.cli('INFO', 'replication')).includes('master_link_status:up'), 'the replica follows')
+    const node = await startNode(t, 0, { client: new Cluster([{ host: '127.0.0.1', port: shards[0].port }], { lazyConnect: true }) })
+    const client = node.follow()
+    await client.stands
+    for (const n of numbers(1, 50)) await node.publish(n)
+    await replica.cli('CLUSTER', 'FAILOVER')
+    for (const n of numbers(51, 500)) await node.insist(n)
+    await until(async () => (await replica.cli('ROLE')).startsWith('3') && (await replica.cli('INFO', 'replication')).includes('role:master'), 'the replica has taken over')
+    await owner.kill()
+    for (const n of numbers(501, 550)) await node.insist(n)
+    await client.has(550)
+    t.strictSame(client.seen, numbers(1, 550))
+  })
 
   t.test('close() waits for what is under way, but not for a Redis that does not answer', async (t) => {
     const redis = await RedisServer.start(t)

@@ -1,7 +1,7 @@
 // A real redis-server of a test's own, which can be killed, stopped, and started again with its data or without.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -36,9 +36,20 @@ export class RedisServer {
     return server
   }
 
+  /** One that watches a server, and by itself makes one of its replicas take over. It keeps what it knows in its configuration. */
+  static async startSentinel (t: Testing, name: string, watched: RedisServer): Promise<RedisServer> {
+    const folder = mkdtempSync(join(tmpdir(), 'sse-sentinel-'))
+    t.teardown(async () => rmSync(folder, { recursive: true, force: true }))
+    const file = join(folder, 'sentinel.conf')
+    writeFileSync(file, [`monitor ${name} 127.0.0.1 ${watched.port} 1`, `down-after-milliseconds ${name} 500`, `failover-timeout ${name} 5000`].map((line) => `sentinel ${line}\n`).join(''))
+    return RedisServer.start(t, file, '--sentinel')
+  }
+
   /** With what it had saved. */
   async start (): Promise<void> {
-    const options = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#folder, '--save', '', ...this.#options]
+    const [first, ...others] = this.#options
+    const [file, more] = first === undefined || first.startsWith('--') ? [[], this.#options] : [[first], others]
+    const options = [...file, '--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#folder, '--save', '', ...more]
     const started = this.#process = spawn('redis-server', options, { stdio: 'ignore' })
     for (;;) {
       if (started.exitCode !== null) throw new Error(`redis-server ${options.join(' ')} ended with ${started.exitCode}`)
