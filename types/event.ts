@@ -75,12 +75,13 @@ interface TypeProvider {
 type OrElse<Type, Fallback> = unknown extends Type ? Fallback : Type
 
 /**
- * The type of a payload: what the route's type provider makes of the schema, else what TypeBox does, else what a Standard Schema
- * takes. Asking the provider first lets both generations of TypeBox and other providers work.
+ * The type of a payload: what a Standard Schema takes, else what the route's type provider makes of the schema, else what TypeBox
+ * does. The provider comes before TypeBox, so that both generations of it work; and after a Standard Schema, of which a provider tells
+ * what comes out, or nothing, where what goes in is what is sent.
  */
-export type PayloadOf<Provider, Schema> = OrElse<
+export type PayloadOf<Provider, Schema> = Schema extends Takes<infer Input> ? Input : OrElse<
   Provider extends TypeProvider ? (Provider & { schema: Schema })['serializer'] : unknown,
-  Schema extends TSchema ? Static<Schema> : Schema extends Takes<infer Input> ? Input : unknown
+  Schema extends TSchema ? Static<Schema> : unknown
 >
 
 /** A Standard Schema, as far as its types go. */

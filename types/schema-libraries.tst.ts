@@ -1,7 +1,7 @@
 // Types of events, by schemas of other libraries.
 import type { TypeBoxTypeProvider } from 'type-provider-typebox-6'
 import { type } from 'arktype'
-import Fastify from 'fastify'
+import Fastify, { type FastifyTypeProvider } from 'fastify'
 import { expect, test } from 'tstyche'
 import { Type } from 'typebox'
 import * as v from 'valibot'
@@ -28,6 +28,30 @@ test('what goes in is what is sent', () => {
   const route = { schema: { sse: { tick: z.object({ n: z.string().transform(Number), m: z.int().default(7), at: z.date() }) } } }
   app.get('/', route, (_request, reply) => reply.sse([{ event: 'tick', data: { n: '1', at: new Date() } }]))
   expect<ReceivedOf<EventsOf<typeof route>>>().type.toBe<ReceivedEvent<'tick', { n: string, m?: number | undefined, at: string }>>()
+})
+
+test('a type provider, which knows what comes out or nothing at all, does not change that', () => {
+  interface OfOutputs extends FastifyTypeProvider { serializer: this['schema'] extends { _output: infer Output } ? Output : unknown }
+  const len = z.object({ n: z.string().transform(Number), m: z.int().default(7) })
+  const schemas = { len, val: v.object({ n: v.number() }), ark: type({ n: 'number' }) }
+  const ofOutputs = app.withTypeProvider<OfOutputs>()
+  ofOutputs.get('/', { schema: { sse: schemas } }, (_request, reply) => {
+    expect(reply.sse).type.toBeCallableWith([{ event: 'len' as const, data: { n: '1' } }, { event: 'val' as const, data: { n: 1 } }, { event: 'ark' as const, data: { n: 1 } }])
+    expect(reply.sse).type.not.toBeCallableWith([{ event: 'len' as const, data: { n: 1, m: 7 } }])
+    expect(reply.sse).type.not.toBeCallableWith([{ event: 'val' as const, data: {} }])
+    return reply
+  })
+  const ofTypeBox = app.withTypeProvider<TypeBoxTypeProvider>()
+  ofTypeBox.get('/', { schema: { sse: schemas } }, (_request, reply) => {
+    expect(reply.sse).type.toBeCallableWith([{ event: 'len' as const, data: { n: '1' } }, { event: 'val' as const, data: { n: 1 } }, { event: 'ark' as const, data: { n: 1 } }])
+    expect(reply.sse).type.not.toBeCallableWith([{ event: 'len' as const, data: { n: 1, m: 7 } }])
+    expect(reply.sse).type.not.toBeCallableWith([{ event: 'val' as const, data: {} }])
+    return reply
+  })
+  for (const { publish } of [ofOutputs.sse.channel('c', { events: schemas }), ofTypeBox.sse.channel('c', { events: schemas })]) {
+    expect(publish).type.toBeCallableWith('len', { n: '1' })
+    expect(publish).type.not.toBeCallableWith('val', { totally: 'wrong' })
+  }
 })
 
 test('a client that checks gets what comes out', async () => {
