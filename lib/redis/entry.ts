@@ -36,7 +36,7 @@ export function headOf (meta: string): Position {
 
 /** Whether anybody has ever published to the topic: only then a server has ordered it. */
 export function isPublished (meta: string): boolean {
-  return meta.split(' ')[4] !== '-'
+  return meta.split(' ')[8] !== '-'
 }
 
 function entryOf (epoch: string, id: string, prev: string, key: string, frame: string): BrokerEntry {

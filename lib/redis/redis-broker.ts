@@ -171,7 +171,7 @@ class RedisBroker implements Broker {
     const size = frame.length
     if (this.#pending >= MAX_PENDING || this.#pendingBytes + size > MAX_PENDING_BYTES) throw this.#unavailable(`Redis has not answered to ${this.#pending} events, which is as many as may wait: nothing was published`)
     const keys = [this.#keys.history(topic), this.#keys.meta(topic)]
-    const args: Array<string | number> = [this.#keys.channel(topic), frame, formatKey(key), newEpoch(), max, bytes, ttl, commands.server, randomInt(1, MAX_FENCE)]
+    const args: Array<string | number> = [this.#keys.channel(topic), frame, formatKey(key), newEpoch(), `${max} ${bytes} ${ttl} ${commands.server} 0`, randomInt(1, MAX_FENCE)]
     if (dedupe !== undefined) {
       keys.push(this.#keys.dedupe(topic, dedupe))
       args.push(DEDUPE_MS)

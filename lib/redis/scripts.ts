@@ -1,6 +1,6 @@
 // What happens in Redis, each script whole or not at all. A topic has two keys: a stream of its entries and, in a string, how it
-// stands: `epoch ms-seq bytes ttl server fence`. Any of them may be gone at any time, by expiry, eviction or FLUSHALL: what
-// cannot be trusted any more begins anew, with another epoch, so that clients are told.
+// stands: `epoch ms-seq left room due max bytes ttl server fence`. Any of them may be gone at any time, by expiry, eviction or FLUSHALL:
+// what cannot be trusted any more begins anew, with another epoch, so that clients are told.
 
 /**
  * Milliseconds for which it is remembered how a topic stands, since anybody published to it or heard it: a week more than the longest
@@ -26,12 +26,15 @@ const MAX_REMOVED = 128
 /** Entries that are looked at together, where a page may end behind any of them: few at first, since they may be large. */
 const STRIDE = { least: 4, most: 64 }
 
-/** Publishes between two looks at whether the oldest entries are too old. What is read is looked at in any case. */
-const PUBLISHES_BETWEEN_LOOKS = 16
+/**
+ * What may come before the oldest entries are looked at, and expiry is put off: so many entries, such a part of the bytes that may be kept, and so many
+ * milliseconds or such a part of the time for which entries are kept. Until then there may be as much more than is to be kept; nobody is given it.
+ */
+const LOOK = { entries: 16, bytes: 1 / 16, ms: 60_000, time: 1 / 4 }
 
 /**
- * How the topic stands, or as a new one. A missing string with a stream that is still there says nothing of what has been removed
- * from it since, so the stream goes too.
+ * How the topic stands, which is `stand`, with its epoch and head, or as a new one. A missing string with a stream that is still there says nothing of what has
+ * been removed from it since, so the stream goes too.
  *
  * Positions are compared and kept as text, as far as that goes: to Lua, making a number of a text or a text of a number costs as
  * much as a command of Redis. Milliseconds have 13 digits until the year 2286.
@@ -39,26 +42,59 @@ const PUBLISHES_BETWEEN_LOOKS = 16
 const STAND = `
 local time = redis.call('TIME')
 local now = time[1] .. string.sub('00000' .. time[2], -6, -4)
-local stand = redis.call('GET', KEYS[2])
-local epoch, head, ms, seq, bytes, ttl, server, fence
+local ms, seq, left, room, due, max, most, ttl, server, fence, bytes
+local function limit (most) return math.floor(most * (1 + ${LOOK.bytes})) end
 if stand then
-  epoch, head, ms, seq, bytes, ttl, server, fence = string.match(stand, '^(%S+) ((%d+)-(%d+)) (%d+) (%d+) (%S+) (%d+)$')
-else
-  redis.call('DEL', KEYS[1])
+  epoch, head, ms, seq, left, room, due, max, most, ttl, server, fence = string.match(stand, '^(%S+) ((%d+)-(%d+)) (%d+) (%S+) (%d+) (%d+) (%d+) (%d+) (%S+) (%d+)$')
 end
+if epoch then bytes = limit(most) - room else redis.call('DEL', KEYS[1]) end
+`
+
+/**
+ * Removes what is too much or too old, but never the newest entry. Gives the bytes that are left, and how many entries may come before
+ * the next look: none where some had to be left for it.
+ */
+const TRIM = `
+local function trim (length, bytes, max, most, ttl)
+  local removed, from, isDone = 0, '-', false
+  while not isDone and removed < ${MAX_REMOVED} do
+    local tooMany = math.max(1, math.min(length - removed - max, ${LOOK.entries}))
+    local some = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', tooMany)
+    if #some == 0 then isDone = true end
+    for _, oldest in ipairs(some) do
+      local isTooOld = tonumber(string.match(oldest[1], '^%d+')) < now - ttl
+      isDone = length - removed <= 1 or not (isTooOld or length - removed > max or bytes > most)
+      if isDone then break end
+      bytes = bytes - #oldest[2][4]
+      removed = removed + 1
+      from = '(' .. oldest[1]
+    end
+  end
+  if removed > 0 then redis.call('XTRIM', KEYS[1], 'MAXLEN', length - removed) end
+  return bytes, isDone and ${LOOK.entries} or 0
+end
+`
+
+/** Until when a stream need not be told again that it is in use. */
+const DUE = `
+local function putOff (ttl) return math.min(math.floor(ttl * ${LOOK.time}), ${LOOK.ms}) end
+local function dueFrom (ms, ttl) return string.format('%.0f', ms + putOff(ttl)) end
 `
 
 /**
  * Appends an entry and tells of it.
  *
  * KEYS: history, meta, and one of a dedupe key where there is one.
- * ARGV: channel, frame, key as JSON or nothing, epoch of a new topic, max, bytes and ttl to keep, server or nothing where the script is
- * to ask, fence, and for how long the dedupe key counts.
+ * ARGV: channel, frame, key as JSON or nothing, epoch of a new topic, `max bytes ttl server 0` with what is to be kept and with server left out where
+ * the script is to ask, fence, and for how long the dedupe key counts.
  * Gives the position.
  *
  * An id is never given twice. Redis' clock may go back, and a replica that is promoted may not have the last entries, which nodes
  * have sent already. So an id follows the last one known, whatever the clock says, and where another server process orders a topic
  * than the one before, the numbers within a millisecond begin at a fence that is picked at random.
+ *
+ * Mostly nothing is due: then Redis itself picks the id, which follows that of the newest entry, and neither the clock nor the
+ * length is asked for. That is half of what the rest costs.
  *
  * @param publish the command that tells of it
  */
@@ -67,55 +103,68 @@ if KEYS[3] then
   local known = redis.call('GET', KEYS[3])
   if known then return known end
 end
-${STAND}
-if not epoch then epoch, head, ms, bytes, server, fence = ARGV[4], now .. '-0', now, 0, '-', '0' end
-local orders = ARGV[8]
-if orders == '' then
-  local info = redis.pcall('INFO', 'server') -- which a user may not be allowed
-  orders = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or 'unknown'
-end
-if server ~= orders then
-  if server ~= '-' then fence = ARGV[9] end
-  server = orders
-end
-local id
-if now > ms then
-  id = now .. '-' .. fence
-else
-  id = string.format('%s-%d', ms, math.max((seq or 0) + 1, fence))
-end
+${DUE}
 local frame = ARGV[2]
-if ARGV[5] == '0' then
-  redis.call('DEL', KEYS[1])
-  bytes = 0
-else
-  local added = redis.pcall('XADD', KEYS[1], id, 'p', head, 'f', frame, 'k', ARGV[3])
-  if type(added) == 'table' then
-    if not string.find(added.err, 'XADD') then return added end
-    redis.call('DEL', KEYS[1])
-    epoch, head, id = ARGV[4], now .. '-0', now .. '-1'
-    redis.call('XADD', KEYS[1], id, 'p', head, 'f', frame, 'k', ARGV[3])
-  end
-  local length = redis.call('XLEN', KEYS[1])
-  bytes = length == 1 and #frame or bytes + #frame
-  local max, most = tonumber(ARGV[5]), tonumber(ARGV[6])
-  if length > max or bytes > most or length % ${PUBLISHES_BETWEEN_LOOKS} == 0 then
-    local removed, from, oldestAllowed = 0, '-', now - ARGV[7]
-    while removed < ${MAX_REMOVED} and length - removed > 1 do
-      local oldest = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', 1)[1]
-      local isTooOld = tonumber(string.match(oldest[1], '^%d+')) < oldestAllowed
-      if not isTooOld and length - removed <= max and bytes <= most then break end
-      bytes = bytes - #oldest[2][4]
-      removed = removed + 1
-      from = '(' .. oldest[1]
+local epoch, head, id
+local stand = redis.call('GET', KEYS[2])
+if stand then
+  local left, room, due, kept
+  epoch, head, left, room, due, kept = string.match(stand, '^(%S+) (%S+) (%S+) (%S+) (%S+) (.+)$')
+  if kept == ARGV[5] and left ~= '0' and room - #frame >= 0 then
+    id = redis.call('XADD', KEYS[1], 'NOMKSTREAM', '*', 'p', head, 'f', frame, 'k', ARGV[3])
+    if id then
+      local counts = ' ' .. (left - 1) .. ' ' .. string.format('%d', room - #frame) .. ' '
+      if id < due then
+        redis.call('SET', KEYS[2], epoch .. ' ' .. id .. counts .. due .. ' ' .. kept, 'KEEPTTL')
+      else
+        local ttl = string.match(kept, '^%d+ %d+ (%d+)')
+        redis.call('PEXPIRE', KEYS[1], ttl + putOff(ttl))
+        redis.call('SET', KEYS[2], epoch .. ' ' .. id .. counts .. dueFrom(string.sub(id, 1, 13), ttl) .. ' ' .. kept, 'PX', ${META_MS})
+      end
     end
-    if removed > 0 then redis.call('XTRIM', KEYS[1], 'MAXLEN', length - removed) end
   end
-  redis.call('PEXPIRE', KEYS[1], ARGV[7])
 end
-redis.call('SET', KEYS[2], epoch .. ' ' .. id .. ' ' .. string.format('%d', bytes) .. ' ' .. ARGV[7] .. ' ' .. server .. ' ' .. fence, 'PX', ${META_MS})
+if not id then
+  ${STAND}
+  ${TRIM}
+  if not epoch then epoch, head, ms, bytes, server, fence = ARGV[4], now .. '-0', now, 0, '-', '0' end
+  local orders
+  max, most, ttl, orders = string.match(ARGV[5], '^(%d+) (%d+) (%d+) (%S*) 0$')
+  if orders == '' then
+    local info = redis.pcall('INFO', 'server') -- which a user may not be allowed
+    orders = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or 'unknown'
+  end
+  if server ~= orders then
+    if server ~= '-' then fence = ARGV[6] end
+    server = orders
+  end
+  if now > ms then
+    id = now .. '-' .. fence
+  else
+    id = string.format('%s-%d', ms, math.max((seq or 0) + 1, fence))
+  end
+  left = 0
+  if max == '0' then
+    redis.call('DEL', KEYS[1])
+    bytes = 0
+  else
+    local added = redis.pcall('XADD', KEYS[1], id, 'p', head, 'f', frame, 'k', ARGV[3])
+    if type(added) == 'table' then
+      if not string.find(added.err, 'XADD') then return added end
+      redis.call('DEL', KEYS[1])
+      epoch, head, id = ARGV[4], now .. '-0', now .. '-1'
+      redis.call('XADD', KEYS[1], id, 'p', head, 'f', frame, 'k', ARGV[3])
+    end
+    local length = redis.call('XLEN', KEYS[1])
+    bytes, left = trim(length, length == 1 and #frame or bytes + #frame, tonumber(max), tonumber(most), ttl)
+    redis.call('PEXPIRE', KEYS[1], ttl + putOff(ttl))
+  end
+  redis.call('SET', KEYS[2], table.concat({
+    epoch, id, left, string.format('%d', limit(most) - bytes), dueFrom(now, ttl), max, most, ttl, server, fence
+  }, ' '), 'PX', ${META_MS})
+end
 local position = epoch .. '.' .. id
-if KEYS[3] then redis.call('SET', KEYS[3], position, 'PX', ARGV[10]) end
+if KEYS[3] then redis.call('SET', KEYS[3], position, 'PX', ARGV[7]) end
 redis.call('${publish}', ARGV[1], epoch .. ' ' .. head .. ' ' .. id .. ' ' .. ARGV[3] .. '\\n' .. frame)
 return position
 `
@@ -142,10 +191,16 @@ redis.call('PUBLISH', ARGV[1], id .. ' ' .. ARGV[2])
  * Gives the epoch, `ms-seq` of the head, and of each entry its id, the one before, its key as JSON or nothing, and its frame.
  */
 export const READ = `
+local epoch, head
+local stand = redis.call('GET', KEYS[2])
 ${STAND}
+${TRIM}
 if not epoch then
   epoch, head, ttl = ARGV[3], now .. '-0', 0
-  redis.call('SET', KEYS[2], epoch .. ' ' .. head .. ' 0 0 - 0', 'PX', ${UNPUBLISHED_MS})
+  redis.call('SET', KEYS[2], epoch .. ' ' .. head .. ' 0 0 0 0 0 0 - 0', 'PX', ${UNPUBLISHED_MS})
+elseif max ~= '0' and left ~= '${LOOK.entries}' then
+  bytes, left = trim(redis.call('XLEN', KEYS[1]), bytes, tonumber(max), tonumber(most), ttl)
+  redis.call('SET', KEYS[2], table.concat({ epoch, head, left, string.format('%d', limit(most) - bytes), due, max, most, ttl, server, fence }, ' '), 'KEEPTTL')
 end
 local page = { epoch, head }
 local entries, most, size, count = tonumber(ARGV[4]), tonumber(ARGV[5]), 0, 0
