@@ -166,6 +166,35 @@ main().catch((error: unknown) => {
 })
 `
 
+/** Schemas of other libraries: types of what goes in, and what is refused. */
+const libraries = `
+import assert from 'node:assert/strict'
+import { fastify } from 'fastify'
+import * as plugin from 'fastify-typed-sse'
+import { jsonSchema } from 'fastify-typed-sse/json-schema'
+import { z } from 'zod'
+
+const sse = { tock: z.object({ n: z.int() }), tack: jsonSchema<{ n: number }>({ type: 'object', properties: { n: { type: 'integer' } } }) }
+
+async function main (): Promise<void> {
+  const app = fastify()
+  await app.register(plugin.default, { retry: false })
+  app.get('/', { schema: { sse } }, async (request, reply) => reply.sse([{ event: 'tock', data: { n: 1 } }, { event: 'tack', data: { n: 2 } }]))
+  // @ts-expect-error
+  app.get('/tock', { schema: { sse } }, async (request, reply) => reply.sse([{ event: 'tock', data: { n: 'x' } }]))
+  // @ts-expect-error
+  app.get('/tack', { schema: { sse } }, async (request, reply) => reply.sse([{ event: 'tack', data: { n: 'x' } }]))
+  assert.equal((await app.inject('/')).body, ':\\nevent: tock\\ndata: {"n":1}\\n\\nevent: tack\\ndata: {"n":2}\\n\\n')
+  for (const path of ['/tock', '/tack']) assert.match((await app.inject(path)).body, /SSE_ERR_INVALID_DATA/)
+  await app.close()
+}
+
+main().catch((error: unknown) => {
+  console.error(error)
+  process.exitCode = 1
+})
+`
+
 /** Under Node.js; its types are what a page has, too. */
 const client = `
 import assert from 'node:assert/strict'
@@ -240,6 +269,7 @@ const main = async () => {
   assert.equal(typeof require('fastify-typed-sse/testing').brokerContract, 'function')
   assert.equal(typeof require('fastify-typed-sse/redis').redisBroker, 'function')
   assert.equal(typeof require('fastify-typed-sse/client').stream, 'function')
+  assert.equal(typeof require('fastify-typed-sse/json-schema').jsonSchema, 'function')
 }
 main().catch((error) => { console.error(error); process.exitCode = 1 })
 `
@@ -266,6 +296,7 @@ async function install (folder, tarball, { fastify, ioredis }, compilers) {
       '@types/node': dev['@types/node'],
       fastify,
       ioredis,
+      zod: dev.zod,
       ...compilers
     }
   }))
@@ -274,12 +305,14 @@ async function install (folder, tarball, { fastify, ioredis }, compilers) {
   await write('esm/default.ts', defaultImport)
   await write('esm/contract.ts', contract)
   await write('esm/client.ts', client)
+  await write('esm/libraries.ts', libraries)
   await write('esm/testing.ts', testing)
   await write('esm/nodenext.json', tsconfig({ module: 'nodenext', ...strictest, verbatimModuleSyntax: true }))
   await write('esm/bundler.json', tsconfig({ module: 'esnext', moduleResolution: 'bundler' }))
   await write('cjs/package.json', '{ "type": "commonjs" }')
   await write('cjs/default.ts', defaultImport)
   await write('cjs/client.ts', client)
+  await write('cjs/libraries.ts', libraries)
   await write('cjs/testing.ts', testing)
   await write('cjs/require.ts', consumer("import sse = require('fastify-typed-sse')", 'sse.default'))
   await write('cjs/node16.json', tsconfig({ module: 'node16', ...strictest }))
@@ -295,7 +328,7 @@ async function install (folder, tarball, { fastify, ioredis }, compilers) {
 }
 
 function checkContents (files) {
-  const odd = files.map(({ path }) => path).filter((path) => !/^(?:dist|lib|types)\/|^(?:package\.json|README\.md|LICENSE)$/.test(path) || path.includes('.tst.'))
+  const odd = files.map(({ path }) => path).filter((path) => !/^(?:dist|docs|lib|types)\/|^(?:package\.json|README\.md|LICENSE)$/.test(path) || path.includes('.tst.'))
   if (odd.length > 0) throw new Error(`Not for users: ${odd.join(', ')}`)
 }
 
@@ -329,8 +362,8 @@ try {
       [`types: fastify ${FLOOR.fastify}, TypeScript 5.9, ESM, nodenext`]: () => tsc(floor, 'typescript', '-p', 'esm/nodenext.json')
     })
     await checkAll({
-      'run: ESM': node(latest, 'esm/out/default.js', 'esm/out/contract.js', 'esm/out/client.js', 'esm/out/testing.js'),
-      'run: CommonJS, default import under node16 and node10': node(latest, 'cjs/out/default.js', 'cjs/out/client.js', 'cjs/out/testing.js', 'cjs/out10/default.js'),
+      'run: ESM': node(latest, 'esm/out/default.js', 'esm/out/contract.js', 'esm/out/client.js', 'esm/out/libraries.js', 'esm/out/testing.js'),
+      'run: CommonJS, default import under node16 and node10': node(latest, 'cjs/out/default.js', 'cjs/out/client.js', 'cjs/out/libraries.js', 'cjs/out/testing.js', 'cjs/out10/default.js'),
       'run: CommonJS, import sse = require()': node(latest, 'cjs/out/require.js'),
       'run: CommonJS, plain require()': node(latest, 'cjs/module.cjs'),
       'run: CommonJS, plain require().default': node(latest, 'cjs/member.cjs'),
