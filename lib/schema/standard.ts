@@ -39,12 +39,15 @@ function pointerTo ({ path = [] }: Partial<StandardIssue> = {}): string {
   return '/' + keys.map((key) => key.replaceAll('~', '~0').replaceAll('/', '~1')).join('/')
 }
 
+/** For zod, which refuses an object for one property without a form there, as a date. Other libraries do not know the option. */
+const LIBRARY_OPTIONS = { unrepresentable: 'any' }
+
 /** What it says of itself as JSON Schema, or nothing where it cannot. */
 export function jsonSchemaOf (schema: StandardSchema, target: 'draft-2020-12' | 'openapi-3.0'): Readonly<Record<string, unknown>> {
   try {
-    const { $schema, ...rest } = schema['~standard'].jsonSchema?.input({ target }) ?? {}
+    const { $schema, ...rest } = schema['~standard'].jsonSchema?.input({ target, libraryOptions: LIBRARY_OPTIONS }) ?? {}
     return rest
   } catch {
-    return {} // it throws for what has no form there, as dates
+    return {} // it throws for what it has no words for
   }
 }
