@@ -7,7 +7,7 @@ export interface StandardSchema<Input = any, Output = Input> {
     readonly validate: (value: unknown) => StandardResult<Output> | Promise<StandardResult<Output>>
     readonly types?: { readonly input: Input, readonly output: Output } | undefined
     /** https://standardschema.dev/json-schema */
-    readonly jsonSchema?: { readonly input: (options: { target: 'draft-2020-12' | 'openapi-3.0', libraryOptions?: Record<string, unknown> }) => Record<string, unknown> }
+    readonly jsonSchema?: { readonly input: (options: { target: 'draft-07' | 'draft-2020-12' | 'openapi-3.0', libraryOptions?: Record<string, unknown> }) => Record<string, unknown> }
   }
 }
 

@@ -21,12 +21,15 @@ interface Scope {
 /** A date is a number of milliseconds to these, of which the wire knows nothing. */
 const OF_TIMESTAMPS = ['exclusiveMaximumTimestamp', 'exclusiveMinimumTimestamp', 'maximumTimestamp', 'minimumTimestamp', 'multipleOfTimestamp']
 
+/** arktype has no words for 3.0. Those of draft-07 are what TypeBox's schemas have there, too. */
+const TARGETS_OF_3_0 = ['openapi-3.0', 'draft-07'] as const
+
 /**
  * @param id tells the schema from all others in the document
  * @param definitions gets what the schema refers to within itself
  */
 export function payloadSchema (schema: unknown, id: string, version: Version, definitions: Definitions): unknown {
-  const root = isStandard(schema) ? jsonSchemaOf(schema, version === '3.0' ? 'openapi-3.0' : 'draft-2020-12') : schema
+  const root = isStandard(schema) ? jsonSchemaOf(schema, version === '3.0' ? TARGETS_OF_3_0 : ['draft-2020-12']) : schema
   return visit(root, { id: encodeURIComponent(id), root })
 
   function visit (given: unknown, scope: Scope): unknown {

@@ -42,12 +42,17 @@ function pointerTo ({ path = [] }: Partial<StandardIssue> = {}): string {
 /** For zod, which refuses an object for one property without a form there, as a date. Other libraries do not know the option. */
 const LIBRARY_OPTIONS = { unrepresentable: 'any' }
 
-/** What it says of itself as JSON Schema, or nothing where it cannot. */
-export function jsonSchemaOf (schema: StandardSchema, target: 'draft-2020-12' | 'openapi-3.0'): Readonly<Record<string, unknown>> {
-  try {
-    const { $schema, ...rest } = schema['~standard'].jsonSchema?.input({ target, libraryOptions: LIBRARY_OPTIONS }) ?? {}
-    return rest
-  } catch {
-    return {} // it throws for what it has no words for
+/**
+ * What it says of itself as JSON Schema, or nothing where it cannot.
+ *
+ * @param targets the best first: not every library knows each
+ */
+export function jsonSchemaOf (schema: StandardSchema, targets: ReadonlyArray<'draft-07' | 'draft-2020-12' | 'openapi-3.0'>): Readonly<Record<string, unknown>> {
+  for (const target of targets) {
+    try {
+      const { $schema, ...rest } = schema['~standard'].jsonSchema?.input({ target, libraryOptions: LIBRARY_OPTIONS }) ?? {}
+      return rest
+    } catch {} // it does not know the target, or has no words for itself
   }
+  return {}
 }
