@@ -273,6 +273,14 @@ t.test('references lead somewhere, and everything else comes through', async (t)
   }
 })
 
+t.test('a component can be called by its title', async (t) => {
+  const given = await document(t, '3.1.1', (app) => {
+    app.get('/a', { schema: { sse: { tree: { type: 'object', properties: { name: { type: 'string' }, again: { $ref: '#/properties/name' }, children: { type: 'array', items: { $ref: '#' } } } } } } }, async () => '')
+  }, { swagger: documentStreams({ openapi: { openapi: '3.1.1', info }, refResolver: { buildLocalReference: (schema: Tree) => String(schema.title) } }) })
+  await assertValid(t, given)
+  t.strictSame(Object.keys(given.components.schemas).sort(), ['name', 'tree'], 'that of a schema within itself is the name of the event')
+})
+
 t.test('what is on the wire is what the document says', async (t) => {
   const failing = async function * () {
     yield { event: 'tick', data: { n: 1 }, id: '1', retry: 500 }

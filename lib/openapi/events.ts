@@ -16,7 +16,7 @@ export function eventSchema (facts: StreamFacts, version: Version, definitions: 
     : Object.entries(schemas).map(([name, schema]) => {
       const { description } = Object(schema) as Schema // which may be `true`
       const about = { title: name, ...(description === undefined ? {} : { description }) }
-      const payload = payloadSchema(schema, `${where} ${name}`, version, definitions)
+      const payload = payloadSchema(schema, where, name, version, definitions)
       const data = isText(schema) ? payload as Schema : json(payload, version) // of text it is an object
       return minimal ? dataAlone(about, data) : namedEvent(name, about, data)
     })

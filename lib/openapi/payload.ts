@@ -25,12 +25,12 @@ const OF_TIMESTAMPS = ['exclusiveMaximumTimestamp', 'exclusiveMinimumTimestamp',
 const TARGETS_OF_3_0 = ['openapi-3.0', 'draft-07'] as const
 
 /**
- * @param id tells the schema from all others in the document
+ * @param where tells the schema, together with the event's name, from all others in the document
  * @param definitions gets what the schema refers to within itself
  */
-export function payloadSchema (schema: unknown, id: string, version: Version, definitions: Definitions): unknown {
+export function payloadSchema (schema: unknown, where: string, name: string, version: Version, definitions: Definitions): unknown {
   const root = isStandard(schema) ? jsonSchemaOf(schema, version === '3.0' ? TARGETS_OF_3_0 : ['draft-2020-12']) : schema
-  return visit(root, { id: encodeURIComponent(id), root })
+  return visit(root, { id: encodeURIComponent(`${where} ${name}`), root })
 
   function visit (given: unknown, scope: Scope): unknown {
     if (typeof given !== 'object' || given === null) return given
@@ -45,15 +45,15 @@ export function payloadSchema (schema: unknown, id: string, version: Version, de
     if (defs !== undefined && Object.hasOwn(defs, ref)) return define(`${scope.id}.${ref}`, () => nameless(visit(nameless(defs[ref]), { ...scope, defs })), ref)
     if (!ref.startsWith('#')) return { $ref: ref }
     const target = follow(scope.root, ref.slice(1), scope.id)
-    return define(`${scope.id}.${ref.slice(1)}`, () => visit(nameless(target), scope), ref.split('/').at(-1))
+    return define(`${scope.id}.${ref.slice(1)}`, () => visit(nameless(target), scope), ref.slice(1).split('/').at(-1) || name) // `#` is the event's own schema
   }
 
-  function define (name: string, make: () => unknown, title?: string): unknown {
-    if (!definitions.has(name)) {
-      definitions.set(name, {}) // stands in while the schema, which may refer to itself, is looked through
-      definitions.set(name, { ...(title === undefined ? {} : { title }), ...make() as Node, $id: name })
+  function define (id: string, make: () => unknown, title?: string): unknown {
+    if (!definitions.has(id)) {
+      definitions.set(id, {}) // stands in while the schema, which may refer to itself, is looked through
+      definitions.set(id, { ...(title === undefined ? {} : { title }), ...make() as Node, $id: id })
     }
-    return { $ref: name }
+    return { $ref: id }
   }
 }
 
