@@ -6,6 +6,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import sse, { documentStreams, type SsePluginOptions } from '../lib/index.js'
+import { jsonSchema } from '../lib/json-schema/index.js'
 import { readEvents } from '../lib/testing/index.js'
 
 const VERSIONS = ['3.0.3', '3.1.1', '3.2.0'] as const
@@ -279,6 +280,33 @@ t.test('a component can be called by its title', async (t) => {
   }, { swagger: documentStreams({ openapi: { openapi: '3.1.1', info }, refResolver: { buildLocalReference: (schema: Tree) => String(schema.title) } }) })
   await assertValid(t, given)
   t.strictSame(Object.keys(given.components.schemas).sort(), ['name', 'tree'], 'that of a schema within itself is the name of the event')
+})
+
+t.test('what a schema of jsonSchema() refers to is in the document', async (t) => {
+  const $schema = 'http://json-schema.org/draft-07/schema#'
+  const references = [
+    { $id: 'https://e.com/money#', $schema, type: 'object', definitions: { unit: { enum: ['EUR'] } }, properties: { amount: { type: 'number' }, unit: { $ref: '#/definitions/unit' }, change: { $ref: '#' }, note: { $ref: 'note' } } },
+    { $id: 'https://e.com/note', type: 'string' },
+    { $id: 'https://e.com/', type: 'boolean' },
+    { $id: 'never', type: 'null' }
+  ]
+  const sent = {
+    price: jsonSchema({ $schema, $id: 'https://e.com/price', $defs: { own: { type: 'integer' } }, type: 'object', properties: { own: { $ref: '#/$defs/own' }, money: { $ref: 'money' }, unit: { $ref: 'https://e.com/money#/definitions/unit' } } }, { references }),
+    flag: jsonSchema({ $ref: 'https://e.com/' }, { references })
+  }
+  for (const version of VERSIONS) {
+    const given = await document(t, version, (app) => app.get('/a', { schema: { sse: sent } }, async () => ''), clean(version))
+    await assertValid(t, given)
+    const lookUp = ({ $ref }: { $ref: string }) => given.components.schemas[$ref.split('/').at(-1) as string]
+    const { properties } = lookUp(payloadOf(given, '/a', 'price'))
+    const money = lookUp(properties.money)
+    t.strictSame(lookUp(properties.own), { title: 'own', type: 'integer' })
+    t.strictSame(money, { title: 'money', type: 'object', properties: { amount: { type: 'number' }, unit: properties.unit, change: properties.money, note: money.properties.note } })
+    t.strictSame(lookUp(properties.unit), { title: 'unit', enum: ['EUR'] })
+    t.strictSame(lookUp(money.properties.note), { title: 'note', type: 'string' })
+    t.strictSame(lookUp(payloadOf(given, '/a', 'flag')), { title: 'flag', type: 'boolean' })
+    t.notMatch(JSON.stringify(given), '"null"', 'and nothing else is')
+  }
 })
 
 t.test('what is on the wire is what the document says', async (t) => {

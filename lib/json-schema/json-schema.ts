@@ -41,9 +41,15 @@ export function jsonSchema<Data = any> (schema: object, { references = [] }: Jso
     '~standard': {
       vendor: 'ajv',
       validate: (data) => validate(data) ? { value: data as Data } : { issues: (validate.errors as ErrorObject[]).map(issueOf) }, // a check that has failed has them
-      jsonSchema: { input: () => ({ ...schema }) }
+      jsonSchema: { input: () => bundle(schema, references) }
     }
   }
+}
+
+/** With what it refers to, as JSON Schema has it: in `$defs`, each with its `$id`. No reference leads to these keys. */
+function bundle (schema: object & { $defs?: object }, references: readonly object[]): Record<string, unknown> {
+  if (references.length === 0) return { ...schema }
+  return { ...schema, $defs: { ...schema.$defs, ...Object.fromEntries(references.map((reference, index) => [`reference ${index}`, reference])) } }
 }
 
 function compile (schema: object, references: readonly object[]) {

@@ -14,6 +14,8 @@ export type Definitions = Map<string, Node>
 interface Scope {
   /** Unlike any other in the document. */
   readonly id: string
+  /** Of `#`. */
+  readonly title: string
   readonly root: unknown
   readonly defs?: Node
 }
@@ -30,22 +32,33 @@ const TARGETS_OF_3_0 = ['openapi-3.0', 'draft-07'] as const
  */
 export function payloadSchema (schema: unknown, where: string, name: string, version: Version, definitions: Definitions): unknown {
   const root = isStandard(schema) ? jsonSchemaOf(schema, version === '3.0' ? TARGETS_OF_3_0 : ['draft-2020-12']) : schema
-  return visit(root, { id: encodeURIComponent(`${where} ${name}`), root })
+  const own: Scope = { id: encodeURIComponent(`${where} ${name}`), title: name, root }
+  const { $defs: ownDefs = {} } = root as Node // which may be `true`
+  const bundled = Object.values(ownDefs as Node).filter((schema): schema is Node => typeof (schema as Node).$id === 'string')
+  return visit(root, own)
 
   function visit (given: unknown, scope: Scope): unknown {
     if (typeof given !== 'object' || given === null) return given
     const node = given as Node
+    if (bundled.includes(node)) return node // defined where something refers to it
     if (typeof node.$ref === 'string') return visitRef(node, node.$ref, scope)
-    const { $defs, definitions: _, ...copy } = onTheWire(mapChildren(node, (child) => visit(child, scope)), version) // what is referred to there has been defined
+    const { $defs, $schema, definitions: _, ...copy } = onTheWire(mapChildren(node, (child) => visit(child, scope)), version) // what is referred to there has been defined
     return typeof copy.$id === 'string' && !copy.$id.startsWith('#') ? define(copy.$id, () => copy) : copy
   }
 
   function visitRef (node: Node, ref: string, scope: Scope): unknown {
     const defs = (node.$defs ?? scope.defs) as Node | undefined // a schema's `$defs` are an object
     if (defs !== undefined && Object.hasOwn(defs, ref)) return define(`${scope.id}.${ref}`, () => nameless(visit(nameless(defs[ref]), { ...scope, defs })), ref)
-    if (!ref.startsWith('#')) return { $ref: ref }
-    const target = follow(scope.root, ref.slice(1), scope.id)
-    return define(`${scope.id}.${ref.slice(1)}`, () => visit(nameless(target), scope), ref.slice(1).split('/').at(-1) || name) // `#` is the event's own schema
+    const [uri = '', pointer = ''] = ref.split('#')
+    const target = uri === '' ? scope : scopeOf(absolute(uri, (scope.root as Node).$id))
+    if (target === undefined) return { $ref: ref }
+    const found = follow(target.root, pointer, target.id)
+    return define(`${target.id}.${pointer}`, () => visit(nameless(found), target), pointer.split('/').at(-1) || target.title)
+  }
+
+  function scopeOf (uri: string): Scope | undefined {
+    const schema = bundled.find(({ $id }) => absolute(String($id).replace(/#$/, ''), (root as Node).$id) === uri)
+    return schema && { id: `${own.id}.${encodeURIComponent(uri)}`, title: uri.split(/[/:]/).at(-1) || name, root: schema }
   }
 
   function define (id: string, make: () => unknown, title?: string): unknown {
@@ -55,6 +68,12 @@ export function payloadSchema (schema: unknown, where: string, name: string, ver
     }
     return { $ref: id }
   }
+}
+
+/** As Ajv resolves it. What has no URI to start from stands as it is. */
+function absolute (uri: string, base: unknown): string {
+  const from = typeof base === 'string' ? base : undefined
+  return URL.canParse(uri, from) ? new URL(uri, from).href : uri
 }
 
 function nameless (schema: unknown): unknown {
