@@ -106,7 +106,7 @@ t.test('it comes back behind the last event that was whole', async (t) => {
   t.strictSame(await collect(stream<Ticks>(`${url}/ticks`, { backoff, ...states })), [tick(1), tick(2), tick(3)])
   t.strictSame(requests.map(({ headers }) => headers['last-event-id']), [undefined, '1', '1'])
   t.strictSame(states.seen, [['open'], ['connecting', 'SSE_ERR_DISCONNECTED'], ['connecting', 'SSE_ERR_DISCONNECTED'], ['open'], ['closed']])
-  t.match(states.errors[0], { message: 'The connection was lost', cause: Error })
+  t.match(states.errors[0], { message: 'The stream broke off', cause: Error })
 })
 
 t.test('it begins where it is told to', async (t) => {
@@ -562,6 +562,28 @@ t.test('a minimal stream ends with its last line, and has failed without', async
   const seen: unknown[] = []
   await t.rejects(collect(stream(base, init), seen), { code: 'SSE_ERR_DISCONNECTED' })
   t.strictSame(seen, [first, { ...first, data: { error: { message: 'The stream failed' } } }])
+})
+
+t.test('a stream without ids is not asked for again, unless the caller says so', async (t) => {
+  const { url, requests } = await scriptedServer(t, whole('data: 1\n\n'), whole('data: 1\n\n'), whole('data: [DONE]\n\n'))
+  const seen: unknown[] = []
+  await t.rejects(collect(stream(url, { done: '[DONE]' }), seen), { code: 'SSE_ERR_DISCONNECTED', message: 'The stream broke off' })
+  t.strictSame([seen.length, requests.length], [1, 1])
+  t.strictSame(await collect(stream(url, { done: '[DONE]', reconnect: true, backoff: { first: 1 } })), seen)
+})
+
+t.test('nothing waits for headers that do not come', async (t) => {
+  const { url, requests } = await scriptedServer(t)
+  const never = { headers: () => new Promise<never>(() => {}) }
+  const leaving = new AbortController()
+  const aborted = collect(stream(url, { ...never, signal: leaving.signal }))
+  leaving.abort(new RangeError('enough'))
+  await t.rejects(aborted, RangeError)
+  const events = stream(url, never)
+  const pending = events.next()
+  t.strictSame(await Promise.all([events.return?.(), pending]), [{ done: true, value: undefined }, { done: true, value: undefined }])
+  await t.rejects(collect(stream(url, { ...never, silence: 1, reconnect: false })), { code: 'SSE_ERR_SILENT' })
+  t.strictSame(requests, [])
 })
 
 t.test('what fetch does not take is told at once', async (t) => {

@@ -125,7 +125,7 @@ for (const [name, connect] of Object.entries(kinds)) {
       ['GET', '/ticks?a=b%3Fc&lastEventId=1', undefined]
     ])
     t.strictSame(log.states, [['open'], ['connecting', 'SSE_ERR_DISCONNECTED'], ['connecting', 'SSE_ERR_DISCONNECTED'], ['connecting', 502], ['connecting', 'SSE_ERR_DISCONNECTED'], ['open'], ['closed']])
-    t.match(log.errors, [{}, {}, { message: 'Expected a stream, got 502 with no type' }, { message: 'The connection was lost', cause: TypeError }])
+    t.match(log.errors, [{}, {}, { message: 'Expected a stream, got 502 with no type' }, { message: 'The stream broke off', cause: TypeError }])
     t.equal(subscription.lastEventId, '3')
     t.match(server.requests[2]?.headers, { accept: 'text/event-stream' })
   })
@@ -217,7 +217,7 @@ t.test('of a channel: goodbye, what was missed, and a position where there was n
   const [position] = told as [string]
   t.strictSame(told, [position, 'disconnected', position])
   t.strictSame([requests[1]?.headers['last-event-id'], requests.at(-1)?.path], [position, `/?lastEventId=${position}`])
-  t.match(log.errors, [{ code: 'SSE_ERR_DISCONNECTED', message: 'The server ended the stream', data: { reason: 'disconnected' } }, { message: 'The connection was lost' }])
+  t.match(log.errors, [{ code: 'SSE_ERR_DISCONNECTED', message: 'The server ended the stream', data: { reason: 'disconnected' } }, { message: 'The stream broke off' }])
   subscription.close()
 
   const resets: unknown[] = []

@@ -126,6 +126,9 @@ export interface StreamInit<Schemas> extends Omit<RequestInit, OwnInit>, ClientO
   silence?: number | false | undefined
   /** Characters that a line, or the data of an event, may have. @default 8_388_608 */
   maxSize?: number | undefined
-  /** Of a `minimal` stream: the data of its last event. It ends the iteration; without it the stream has failed. */
+  /**
+   * Of a `minimal` stream: the data of its last event. It ends the iteration; without it the stream has failed. Such a stream has no ids, so a
+   * client does not come back to it unless `reconnect` says so: it would get all from the start.
+   */
   done?: string | undefined
 }

@@ -19,7 +19,7 @@ export class SseClientError extends Error implements ClientError {
 
 /** What failed on the way, where it is not one of ours already. */
 export function disconnected (cause?: unknown): SseClientError {
-  return cause instanceof SseClientError ? cause : new SseClientError('SSE_ERR_DISCONNECTED', 'The connection was lost', { cause })
+  return cause instanceof SseClientError ? cause : new SseClientError('SSE_ERR_DISCONNECTED', 'The stream broke off', { cause })
 }
 
 export function silent (ms: number): SseClientError {

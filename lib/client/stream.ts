@@ -21,7 +21,7 @@ const kLeft = Symbol('left')
  * Asks for a stream and gives its events one after another, over as many connections as it takes. The first request is made when the
  * first event is asked for; leaving the loop ends the one that is under way.
  *
- * It ends with `sse.end`, with 204, and at the end of an answer to another method than GET. docs/client.md says when it comes back.
+ * It ends with `sse.end`, with `done`, with 204, and at the end of an answer to another method than GET. docs/client.md says when it comes back.
  *
  * @param given the URL
  * @param options those of fetch, and the client's own
@@ -39,7 +39,7 @@ export function stream<Events = unknown, Schemas extends object = {}> (given: st
   const init: StreamInit<object> = { ...options }
   const { headers, body = null, signal, done, onState } = init
   const { url, method } = new Request(given, { method: init.method ?? 'GET', body }) // which throws for what fetch does not take more than once
-  const { reconnect = method === 'GET', silence = reconnect === false ? false : SILENCE_MS, maxSize = MAX_SIZE } = init
+  const { reconnect = method === 'GET' && done === undefined, silence = reconnect !== false && SILENCE_MS, maxSize = MAX_SIZE } = init
   const retries = retriesOf({ ...init, reconnect })
   let lastEventId = init.lastEventId ?? ''
   /** Of the connection that stands, or is waited for. */
@@ -87,13 +87,13 @@ export function stream<Events = unknown, Schemas extends object = {}> (given: st
   }
 
   async function * connect (): AsyncGenerator<ReceivedEvent, undefined> {
-    const own = Object.fromEntries(new Headers(typeof headers === 'function' ? await headers() : headers))
-    const response = await watch(request(init.fetch, url, { ...init as RequestInit, method, signal: link.signal }, own, lastEventId))
+    const own = Object.fromEntries(new Headers(typeof headers === 'function' ? await watch(headers()) : headers))
+    const response = await watch(request(init.fetch, url, { ...init as RequestInit, method, signal: link.signal }, own, lastEventId).catch(lost))
     if (!isStream(response)) return
     onState?.('open', undefined)
     const read = frameReader(maxSize, (ms) => { retries.told = ms })
     const reader = response.body?.getReader()
-    for (let bytes; (bytes = reader && (await watch(reader.read())).value) !== undefined;) {
+    for (let bytes; (bytes = reader && (await watch(reader.read().catch(lost))).value) !== undefined;) {
       for (const frame of read(bytes)) {
         if (frame instanceof SseClientError) throw frame
         const { event = 'message', data, id = lastEventId } = frame
@@ -108,13 +108,16 @@ export function stream<Events = unknown, Schemas extends object = {}> (given: st
     if (done !== undefined || (method === 'GET' && reconnect !== false)) throw disconnected()
   }
 
-  /** What the platform does for the connection. It fails with one of our errors, or with what the caller wants, and not later than `silence` allows. */
-  function watch<Value> (work: Promise<Value>): Promise<Value> {
-    const { signal } = link
+  /** Of what the platform does for the connection. */
+  function lost (cause: unknown): never {
+    throw link.signal.aborted ? link.signal.reason : disconnected(cause)
+  }
+
+  /** What is waited for, but no longer than `silence` allows, nor when the connection is given up: the caller's own function may know of neither. */
+  function watch<Value> (work: Value | PromiseLike<Value>): Promise<Value> {
     const timer = silence ? setTimeout(() => link.abort(silent(silence)), silence) : undefined
-    return work
-      .catch((cause: unknown) => { throw signal.aborted ? signal.reason : disconnected(cause) })
-      .finally(() => clearTimeout(timer))
+    const givenUp = new Promise<never>((_resolve, reject) => { link.signal.onabort = () => reject(link.signal.reason) }) // before there is another link
+    return Promise.race([work, givenUp]).finally(() => clearTimeout(timer))
   }
 
   /** Until it is over or the connection is given up. */
