@@ -1,20 +1,23 @@
 // Names for the lives of topics: what Redis takes where it knows nothing of a topic. Nobody can guess one that they have not been
 // given, and no two are alike.
-import { Buffer } from 'node:buffer'
-import { randomFillSync } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 
 const BYTES = 6
-/** Names made together: asking for random bytes costs a microsecond, and every publish needs a name, though few are taken. */
+
+/** Characters of a name. */
+export const EPOCH_LENGTH = 8
+
+/** Names made together: every publish brings one, though few are taken, and asking for each would cost it several microseconds. */
 const AT_ONCE = 256
 
-const pool = Buffer.alloc(BYTES * AT_ONCE)
-let used = pool.length
+let pool = ''
+let used = 0
 
 export function newEpoch (): string {
   if (used === pool.length) {
-    randomFillSync(pool)
+    pool = randomBytes(BYTES * AT_ONCE).toString('base64url')
     used = 0
   }
-  used += BYTES
-  return pool.toString('base64url', used - BYTES, used)
+  used += EPOCH_LENGTH
+  return pool.slice(used - EPOCH_LENGTH, used)
 }

@@ -1,7 +1,7 @@
 // Topics in Redis: history in streams, delivery by pub/sub, one script for each publish. Three things make it exact: each entry
 // names the one before it; a link that was broken is followed by a look at all heads; and what Redis echoes has passed all that
 // was published before.
-import { randomBytes, randomInt } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Broker, BrokerEvent, BrokerHealth, BrokerSink, Page, PageLimit, Position, Retention } from '../../types/broker.js'
 import { comparePositions } from '../wire/cursor.js'
@@ -11,7 +11,7 @@ import { CommandLink } from './command-link.js'
 import { checkClient, duplicate, isCluster, type ClientOptions, type Connection, type RedisClient } from './connection.js'
 import { defer, type Deferred } from './deferred.js'
 import { newEpoch } from './epochs.js'
-import { formatKey, parseMessage, parsePage } from './entry.js'
+import { formatEntry, parseMessage, parsePage } from './entry.js'
 import { Keys } from './keys.js'
 import { isHarmless, isPassing, isRefusal } from './refusal.js'
 import { DEDUPE_MS, REPEAT_MS } from './scripts.js'
@@ -171,21 +171,23 @@ class RedisBroker implements Broker {
     const size = frame.length
     if (this.#pending >= MAX_PENDING || this.#pendingBytes + size > MAX_PENDING_BYTES) throw this.#unavailable(`Redis has not answered to ${this.#pending} events, which is as many as may wait: nothing was published`)
     const keys = [this.#keys.history(topic), this.#keys.meta(topic)]
-    const args: Array<string | number> = [this.#keys.channel(topic), frame, formatKey(key), newEpoch(), `${max} ${bytes} ${ttl} ${commands.server} 0`, randomInt(1, MAX_FENCE)]
+    const args = [this.#keys.channel(topic), formatEntry(frame, key), `${max} ${bytes} ${ttl} ${commands.server} 0 `, `${newEpoch()} ${newFence()}`]
     if (dedupe !== undefined) {
       keys.push(this.#keys.dedupe(topic, dedupe))
-      args.push(DEDUPE_MS)
+      args.push(String(DEDUPE_MS))
     } else if (this.#isCluster) { // its client sends again what may have been done
       keys.push(this.#keys.repeat(topic, newEpoch()))
-      args.push(REPEAT_MS)
+      args.push(String(REPEAT_MS))
     }
     this.#pending++
     this.#pendingBytes += size
     try {
-      return await commands.connection.ssePublish(keys.length, ...keys, ...args).finally(() => this.#published(size))
+      return await commands.publish(keys, args)
     } catch (error) {
       if (isRefusal(error) && isHarmless(error)) throw refused(error)
       throw Object.assign(new SSE_ERR_PUBLISH_UNCERTAIN(), { cause: error })
+    } finally {
+      this.#published(size)
     }
   }
 
@@ -346,6 +348,11 @@ class RedisBroker implements Broker {
   #unavailable (message: string): Error {
     return Object.assign(new SSE_ERR_BROKER_UNAVAILABLE(message), this.#lastError === undefined ? {} : { cause: this.#lastError })
   }
+}
+
+/** Of chance, and no secret. */
+function newFence (): number {
+  return 1 + Math.floor(Math.random() * MAX_FENCE)
 }
 
 function refused (cause: Error): Error {

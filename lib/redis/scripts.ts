@@ -1,6 +1,11 @@
 // What happens in Redis, each script whole or not at all. A topic has two keys: a stream of its entries and, in a string, how it
-// stands: `epoch ms-seq left room due max bytes ttl server fence`. Any of them may be gone at any time, by expiry, eviction or FLUSHALL:
+// stands: `due left room max bytes ttl server fence epoch.ms-seq`. Any of them may be gone at any time, by expiry, eviction or FLUSHALL:
 // what cannot be trusted any more begins anew, with another epoch, so that clients are told.
+//
+// To Lua each string that it makes is a hash, a copy and garbage, and each match of a pattern a loop over characters: of a publish that is most of
+// what it costs Redis. So the parts that every publish changes stand in front and have one width, the rest is compared as it is,
+// and an entry goes to the stream and to pub/sub as the one string that came.
+import { EPOCH_LENGTH } from './epochs.js'
 
 /**
  * Milliseconds for which it is remembered how a topic stands, since anybody published to it or heard it: a week more than the longest
@@ -32,8 +37,11 @@ const STRIDE = { least: 4, most: 64 }
  */
 const LOOK = { entries: 16, bytes: 1 / 16, ms: 60_000, time: 1 / 4 }
 
+/** Where the parts of how a topic stands begin, and `kept`, which has no width of its own. */
+const AT = { left: 15, room: 18, kept: 35 }
+
 /**
- * How the topic stands, which is `stand`, with its epoch and head, or as a new one. A missing string with a stream that is still there says nothing of what has
+ * How the topic stands, which is `stand`, with its epoch and its head, or as a new one. A missing string with a stream that is still there says nothing of what has
  * been removed from it since, so the stream goes too.
  *
  * Positions are compared and kept as text, as far as that goes: to Lua, making a number of a text or a text of a number costs as
@@ -42,10 +50,13 @@ const LOOK = { entries: 16, bytes: 1 / 16, ms: 60_000, time: 1 / 4 }
 const STAND = `
 local time = redis.call('TIME')
 local now = time[1] .. string.sub('00000' .. time[2], -6, -4)
-local ms, seq, left, room, due, max, most, ttl, server, fence, bytes
+local epoch, ms, seq, left, room, due, max, most, ttl, server, fence, bytes
 local function limit (most) return math.floor(most * (1 + ${LOOK.bytes})) end
+local function standing (due, left, room, max, most, ttl, server, fence, head)
+  return string.format('%s %02d %016d %s %s %s %s %s %s', due, left, room, max, most, ttl, server, fence, head)
+end
 if stand then
-  epoch, head, ms, seq, left, room, due, max, most, ttl, server, fence = string.match(stand, '^(%S+) ((%d+)-(%d+)) (%d+) (%S+) (%d+) (%d+) (%d+) (%d+) (%S+) (%d+)$')
+  due, left, room, max, most, ttl, server, fence, head, epoch, ms, seq = string.match(stand, '^(%d+) (%d+) (%S+) (%d+) (%d+) (%d+) (%S+) (%d+) ((%S+)%.(%d+)-(%d+))$')
 end
 if epoch then bytes = limit(most) - room else redis.call('DEL', KEYS[1]) end
 `
@@ -85,8 +96,8 @@ local function dueFrom (ms, ttl) return string.format('%.0f', ms + putOff(ttl)) 
  * Appends an entry and tells of it.
  *
  * KEYS: history, meta, and one of a dedupe key where there is one.
- * ARGV: channel, frame, key as JSON or nothing, epoch of a new topic, `max bytes ttl server 0` with what is to be kept and with server left out where
- * the script is to ask, fence, and for how long the dedupe key counts.
+ * ARGV: channel, frame and key as entry.ts has them, `max bytes ttl server 0 ` with what is to be kept and with server left out where
+ * the script is to ask, `epoch fence` for a new topic and a new server, and for how long the dedupe key counts.
  * Gives the position.
  *
  * An id is never given twice. Redis' clock may go back, and a replica that is promoted may not have the last entries, which nodes
@@ -94,7 +105,8 @@ local function dueFrom (ms, ttl) return string.format('%.0f', ms + putOff(ttl)) 
  * than the one before, the numbers within a millisecond begin at a fence that is picked at random.
  *
  * Mostly nothing is due: then Redis itself picks the id, which follows that of the newest entry, and neither the clock nor the
- * length is asked for. That is half of what the rest costs.
+ * length is asked for. That is half of what the rest costs. How the topic stands begins with when something is due, so
+ * that the id is compared with all of it: what follows the 13 digits counts only where they are the same.
  *
  * @param publish the command that tells of it
  */
@@ -104,22 +116,23 @@ if KEYS[3] then
   if known then return known end
 end
 ${DUE}
-local frame = ARGV[2]
-local epoch, head, id
+local frame, kept = ARGV[2], ARGV[3]
+local head, id, position
 local stand = redis.call('GET', KEYS[2])
-if stand then
-  local left, room, due, kept
-  epoch, head, left, room, due, kept = string.match(stand, '^(%S+) (%S+) (%S+) (%S+) (%S+) (.+)$')
-  if kept == ARGV[5] and left ~= '0' and room - #frame >= 0 then
-    id = redis.call('XADD', KEYS[1], 'NOMKSTREAM', '*', 'p', head, 'f', frame, 'k', ARGV[3])
+if stand and string.find(stand, kept, ${AT.kept}, true) == ${AT.kept} then
+  local left, room = string.sub(stand, ${AT.left}, ${AT.left + 1}), string.sub(stand, ${AT.room}, ${AT.kept - 2}) - #frame
+  if left ~= '00' and room >= 0 then
+    head = string.sub(stand, ${AT.kept} + #kept)
+    id = redis.call('XADD', KEYS[1], 'NOMKSTREAM', '*', 'p', head, 'f', frame)
     if id then
-      local counts = ' ' .. (left - 1) .. ' ' .. string.format('%d', room - #frame) .. ' '
-      if id < due then
-        redis.call('SET', KEYS[2], epoch .. ' ' .. id .. counts .. due .. ' ' .. kept, 'KEEPTTL')
+      position = string.sub(head, 1, ${EPOCH_LENGTH + 1}) .. id
+      local counts = string.format(' %02d %016d ', left - 1, room)
+      if id < stand then
+        redis.call('SET', KEYS[2], string.sub(stand, 1, ${AT.left - 2}) .. counts .. kept .. position, 'KEEPTTL')
       else
         local ttl = string.match(kept, '^%d+ %d+ (%d+)')
         redis.call('PEXPIRE', KEYS[1], ttl + putOff(ttl))
-        redis.call('SET', KEYS[2], epoch .. ' ' .. id .. counts .. dueFrom(string.sub(id, 1, 13), ttl) .. ' ' .. kept, 'PX', ${META_MS})
+        redis.call('SET', KEYS[2], dueFrom(string.sub(id, 1, 13), ttl) .. counts .. kept .. position, 'PX', ${META_MS})
       end
     end
   end
@@ -127,15 +140,16 @@ end
 if not id then
   ${STAND}
   ${TRIM}
-  if not epoch then epoch, head, ms, bytes, server, fence = ARGV[4], now .. '-0', now, 0, '-', '0' end
+  local other, random = string.match(ARGV[4], '^(%S+) (%d+)$')
+  if not epoch then epoch, head, ms, bytes, server, fence = other, other .. '.' .. now .. '-0', now, 0, '-', '0' end
   local orders
-  max, most, ttl, orders = string.match(ARGV[5], '^(%d+) (%d+) (%d+) (%S*) 0$')
+  max, most, ttl, orders = string.match(kept, '^(%d+) (%d+) (%d+) (%S*) 0 $')
   if orders == '' then
     local info = redis.pcall('INFO', 'server') -- which a user may not be allowed
     orders = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or 'unknown'
   end
   if server ~= orders then
-    if server ~= '-' then fence = ARGV[6] end
+    if server ~= '-' then fence = random end
     server = orders
   end
   if now > ms then
@@ -148,24 +162,22 @@ if not id then
     redis.call('DEL', KEYS[1])
     bytes = 0
   else
-    local added = redis.pcall('XADD', KEYS[1], id, 'p', head, 'f', frame, 'k', ARGV[3])
+    local added = redis.pcall('XADD', KEYS[1], id, 'p', head, 'f', frame)
     if type(added) == 'table' then
       if not string.find(added.err, 'XADD') then return added end
       redis.call('DEL', KEYS[1])
-      epoch, head, id = ARGV[4], now .. '-0', now .. '-1'
-      redis.call('XADD', KEYS[1], id, 'p', head, 'f', frame, 'k', ARGV[3])
+      epoch, head, id = other, other .. '.' .. now .. '-0', now .. '-1'
+      redis.call('XADD', KEYS[1], id, 'p', head, 'f', frame)
     end
     local length = redis.call('XLEN', KEYS[1])
     bytes, left = trim(length, length == 1 and #frame or bytes + #frame, tonumber(max), tonumber(most), ttl)
     redis.call('PEXPIRE', KEYS[1], ttl + putOff(ttl))
   end
-  redis.call('SET', KEYS[2], table.concat({
-    epoch, id, left, string.format('%d', limit(most) - bytes), dueFrom(now, ttl), max, most, ttl, server, fence
-  }, ' '), 'PX', ${META_MS})
+  position = epoch .. '.' .. id
+  redis.call('SET', KEYS[2], standing(dueFrom(now, ttl), left, limit(most) - bytes, max, most, ttl, server, fence, position), 'PX', ${META_MS})
 end
-local position = epoch .. '.' .. id
-if KEYS[3] then redis.call('SET', KEYS[3], position, 'PX', ARGV[7]) end
-redis.call('${publish}', ARGV[1], epoch .. ' ' .. head .. ' ' .. id .. ' ' .. ARGV[3] .. '\\n' .. frame)
+if KEYS[3] then redis.call('SET', KEYS[3], position, 'PX', ARGV[5]) end
+redis.call('${publish}', ARGV[1], head .. ' ' .. id .. ' ' .. frame)
 return position
 `
 
@@ -188,21 +200,21 @@ redis.call('PUBLISH', ARGV[1], id .. ' ' .. ARGV[2])
  *
  * KEYS: history, meta.
  * ARGV: ms and seq of the position to read behind, epoch of a new topic, entries and bytes at most.
- * Gives the epoch, `ms-seq` of the head, and of each entry its id, the one before, its key as JSON or nothing, and its frame.
+ * Gives the position of the head, and of each entry its id, the position before, and its frame and key.
  */
 export const READ = `
-local epoch, head
+local head
 local stand = redis.call('GET', KEYS[2])
 ${STAND}
 ${TRIM}
 if not epoch then
-  epoch, head, ttl = ARGV[3], now .. '-0', 0
-  redis.call('SET', KEYS[2], epoch .. ' ' .. head .. ' 0 0 0 0 0 0 - 0', 'PX', ${UNPUBLISHED_MS})
+  head, ttl = ARGV[3] .. '.' .. now .. '-0', 0
+  redis.call('SET', KEYS[2], standing('0000000000000', 0, 0, 0, 0, 0, '-', 0, head), 'PX', ${UNPUBLISHED_MS})
 elseif max ~= '0' and left ~= '${LOOK.entries}' then
   bytes, left = trim(redis.call('XLEN', KEYS[1]), bytes, tonumber(max), tonumber(most), ttl)
-  redis.call('SET', KEYS[2], table.concat({ epoch, head, left, string.format('%d', limit(most) - bytes), due, max, most, ttl, server, fence }, ' '), 'KEEPTTL')
+  redis.call('SET', KEYS[2], standing(due, left, limit(most) - bytes, max, most, ttl, server, fence, head), 'KEEPTTL')
 end
-local page = { epoch, head }
+local page = { head }
 local entries, most, size, count = tonumber(ARGV[4]), tonumber(ARGV[5]), 0, 0
 local from = '(' .. ARGV[1] .. '-' .. ARGV[2]
 if now - ARGV[1] > tonumber(ttl) then from = string.format('%.0f-0', now - ttl) end
@@ -217,7 +229,7 @@ while count < entries do
     if size > most and count > 0 then return page end
     count = count + 1
     local at = #page
-    page[at + 1], page[at + 2], page[at + 3], page[at + 4] = entry[1], fields[2], fields[6], fields[4]
+    page[at + 1], page[at + 2], page[at + 3] = entry[1], fields[2], fields[4]
     from = '(' .. entry[1]
   end
 end
