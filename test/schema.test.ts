@@ -128,6 +128,28 @@ t.test('a property that the schema does not declare stays at home', async (t) =>
   t.strictSame(await roundTrip(t, Type.Tuple([Type.Object({ a: Type.Integer() }), Type.Object({ b: Type.Integer() })]), [{ a: 1, b: 2 }, { b: 1, a: 2 }]), [{ a: 1 }, { b: 1 }])
 })
 
+t.test('nor does one of a value whose name the schema leaves open', async (t) => {
+  const User = Type.Object({ name: Type.String() })
+  const ann = { name: 'Ann', secret: 1 }
+  const told = { name: 'Ann' }
+  const open = { additionalProperties: User }
+  const cases: Array<[schema: unknown, data: unknown, received: unknown]> = [
+    [Type.Object({}, open), { x: ann }, { x: told }],
+    [Type.Object({ me: User, n: Type.Integer() }, open), { x: ann, me: ann, n: 1 }, { x: told, me: told, n: 1 }],
+    [Type.Object({ me: User }, { additionalProperties: true }), { me: ann, x: ann }, { me: told, x: ann }],
+    [Type.Object({}, { additionalProperties: Type.Array(User) }), { x: [ann] }, { x: [told] }],
+    [Type.Object({}, { additionalProperties: Type.Ref('User') }), { x: ann }, { x: told }],
+    [{ type: 'object', properties: {}, additionalProperties: { type: 'object', properties: { name: { type: 'string' } } } }, { x: ann }, { x: told }],
+    [Type.Record(Type.String({ pattern: '^a' }), Type.Integer(), open), { a: 1, x: ann }, { a: 1, x: told }],
+    [Type.Intersect([Type.Object({ a: User }), Type.Object({ b: User })], { unevaluatedProperties: User }), { a: ann, b: ann, x: ann }, { a: told, b: told, x: told }],
+    [Type.Intersect([Type.Object({ a: Type.Optional(User) }), Type.Record(Type.String(), User)]), { a: ann, x: ann }, { a: told, x: told }],
+    [Type.Union([Type.Object({ n: Type.Integer() }), Type.Record(Type.String({ pattern: '^x' }), User)]), { x: ann, y: ann }, { x: told }],
+    [Type.Recursive((This) => Type.Intersect([Type.Object({ n: Type.Integer() }), Type.Object({ m: Type.Integer() })], { unevaluatedProperties: This })), { n: 1, m: 2, x: { n: 3, m: 4 } }, { n: 1, m: 2, x: { n: 3, m: 4 } }]
+  ]
+  const share = (app: FastifyInstance) => { app.addSchema({ ...User, $id: 'User' }) }
+  for (const [schema, data, received] of cases) t.strictSame(await roundTrip(t, schema, data, share), received)
+})
+
 t.test('a shared schema is found by $ref, in whatever order they come', async (t) => {
   const User = Type.Object({ name: Type.String(), friend: Type.Optional(Type.Ref('User')) }, { $id: 'User' })
   const share = (app: FastifyInstance) => { app.addSchema(User) }

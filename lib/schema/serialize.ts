@@ -4,8 +4,8 @@
 //
 // It is total: a value of a type that the schema does not name is written as JSON.stringify would. Of an object
 // it writes the properties that the schema declares, as Fastify's own serializer does, so that what nobody
-// declared does not leak; of a union's or an intersection's objects, those that any member declares. Where the
-// schema allows any further properties, all are written.
+// declared does not leak; of a union's or an intersection's objects, those that any member declares. Where a schema
+// allows further properties, they are written as it says of them.
 import { Kind, type TSchema } from '@sinclair/typebox'
 import { escapeJson, staysOnLine } from '../wire/encode.js'
 import { digitsOf } from './digits.js'
@@ -61,6 +61,7 @@ class Generator {
   readonly #byId = new Map<string, TSchema>()
   readonly #ids = new Map<TSchema, number>()
   readonly #functions = new Map<string, string>()
+  readonly #besideIntersections = new Map<TSchema, TSchema>()
   readonly #code: string[] = []
 
   constructor (references: readonly TSchema[]) {
@@ -115,25 +116,35 @@ class Generator {
   }
 
   #objectBody (objects: TSchema[]): string {
-    const records = objects.filter((object) => object[Kind] === 'Record')
-    if (records.length > 0) {
-      const patterns = records.map((record) => record.patternProperties as Record<string, TSchema>) // of each record
-      const value = this.#serializer(patterns.flatMap((pattern) => Object.values(pattern)))
-      const declared = patterns.flatMap((pattern) => Object.keys(pattern)).map((pattern) => ANY_KEY.includes(pattern) ? 'true' : `${new RegExp(pattern)}.test(k)`).join(' || ')
-      return `let s = "", x\nfor (const k of Object.keys(v)) {\nif (!(${declared})) continue\nx = ${value}(v[k])\nif (x !== undefined) s += (s === "" ? "" : ",") + quote(k) + ":" + x\n}\nreturn "{" + s + "}"\n`
-    }
-    const properties = new Map<string, TSchema[]>()
-    for (const object of objects) {
-      for (const [name, schema] of Object.entries(object.properties as Record<string, TSchema>)) {
-        properties.set(name, [...properties.get(name) ?? [], schema])
-      }
-    }
+    const names = new Set(objects.flatMap(({ properties = {} }) => Object.keys(properties as object)))
     let body = 'let s = "", x\n'
-    for (const [name, schemas] of properties) {
+    for (const name of names) {
       const key = JSON.stringify(name)
-      body += `x = ${name === '__proto__' ? `Object.hasOwn(v, ${key}) ? v[${key}] : undefined` : `v[${key}]`}\nif (x !== undefined) {\nx = ${this.#serializer(schemas)}(x)\nif (x !== undefined) s += (s === "" ? ${JSON.stringify(`{${escapeJson(key)}:`)} : ${JSON.stringify(`,${escapeJson(key)}:`)}) + x\n}\n`
+      const value = this.#serializer(objects.flatMap((object) => schemasOf(object, name)))
+      body += `x = ${name === '__proto__' ? `Object.hasOwn(v, ${key}) ? v[${key}] : undefined` : `v[${key}]`}\nif (x !== undefined) {\nx = ${value}(x)\nif (x !== undefined) s += (s === "" ? ${JSON.stringify(`{${escapeJson(key)}:`)} : ${JSON.stringify(`,${escapeJson(key)}:`)}) + x\n}\n`
     }
-    return body + 'return s === "" ? "{}" : s + "}"\n'
+    return body + this.#othersBody(objects, names) + 'return s === "" ? "{}" : s + "}"\n'
+  }
+
+  /** What a value has beside the properties that are known by their names. */
+  #othersBody (objects: TSchema[], names: ReadonlySet<string>): string {
+    const patterns = objects.flatMap(patternsOf)
+    const rest = objects.flatMap(restOf)
+    if (patterns.length + rest.length === 0) return ''
+    const value = this.#serializer([...patterns.map(([, schema]) => schema), ...rest])
+    const isAny = rest.length > 0 || patterns.some(([pattern]) => ANY_KEY.includes(pattern))
+    const isLeftOut = [
+      ...names.size === 0 ? [] : [`${this.#constant(`new Set(${JSON.stringify([...names])})`)}.has(k)`],
+      ...isAny ? [] : [`!(${patterns.map(([pattern]) => `${new RegExp(pattern)}.test(k)`).join(' || ')})`]
+    ]
+    return `for (const k of Object.keys(v)) {\n${isLeftOut.map((condition) => `if (${condition}) continue\n`).join('')}x = ${value}(v[k])\nif (x !== undefined) s += (s === "" ? "{" : ",") + quote(k) + ":" + x\n}\n`
+  }
+
+  /** The name of a value that all calls share. */
+  #constant (code: string): string {
+    const name = `c${this.#code.length}`
+    this.#code.push(`const ${name} = ${code}`)
+    return name
   }
 
   /** What the values of these schemas can be, or undefined where only JSON.stringify does them justice. */
@@ -154,10 +165,9 @@ class Generator {
         case REFINEMENT: return true // whatever it stands beside says what there is to write
         case 'Literal': return typeof schema.const === 'string' ? (shapes.string = true) : true
         case 'Array': case 'Tuple': return shapes.arrays.push(schema) > 0
-        case 'Record': return isOpen(schema) ? false : shapes.objects.push(schema) > 0
-        case 'Object': return isOpen(schema) ? false : shapes.objects.push(schema) > 0
+        case 'Record': case 'Object': return shapes.objects.push(schema) > 0
         case 'Union': return (schema.anyOf as TSchema[]).every(add)
-        case 'Intersect': return (schema.allOf as TSchema[]).every(add) && !isOpen(schema)
+        case 'Intersect': return [...schema.allOf as TSchema[], ...this.#besides(schema)].every(add)
         case 'Ref': case 'This': {
           const target = this.#byId.get(schema.$ref as string)
           return target !== undefined && add(target)
@@ -165,10 +175,16 @@ class Generator {
         default: return false
       }
     }
-    if (!schemas.every(add)) return undefined
-    // A record beside an object: which of an object's names belong to whom depends on the value.
-    if (shapes.objects.length > 1 && shapes.objects.some((object) => object[Kind] === 'Record')) return undefined
-    return shapes
+    return schemas.every(add) ? shapes : undefined
+  }
+
+  /** As an object of its own, what an intersection allows beside its members. One for each: a schema may hold itself. */
+  #besides (schema: TSchema): TSchema[] {
+    const [additionalProperties] = restOf(schema)
+    if (additionalProperties === undefined) return []
+    let object = this.#besideIntersections.get(schema)
+    if (object === undefined) this.#besideIntersections.set(schema, object = { [Kind]: 'Object', additionalProperties } as unknown as TSchema) // as far as an object is looked at here
+    return [object]
   }
 
   #idOf = (schema: TSchema): number => {
@@ -178,7 +194,22 @@ class Generator {
   }
 }
 
-function isOpen ({ additionalProperties, unevaluatedProperties }: TSchema): boolean {
-  return (additionalProperties !== undefined && additionalProperties !== false) ||
-    (unevaluatedProperties !== undefined && unevaluatedProperties !== false)
+const ANY = { [Kind]: 'Any' } as TSchema // of which `any` writes everything
+
+function patternsOf ({ patternProperties = {} }: TSchema): Array<[pattern: string, schema: TSchema]> {
+  return Object.entries(patternProperties as Record<string, TSchema>)
+}
+
+/** Of properties that are declared neither by their names nor by a pattern. TypeBox takes an intersection of one object for that object. */
+function restOf ({ additionalProperties, unevaluatedProperties }: TSchema): TSchema[] {
+  const rest: unknown = additionalProperties ?? unevaluatedProperties ?? false
+  return rest === false ? [] : [rest === true ? ANY : rest as TSchema]
+}
+
+/** All that an object's schema says of one property. */
+function schemasOf (object: TSchema, name: string): TSchema[] {
+  const { properties = {} } = object as { properties?: Record<string, TSchema> }
+  const own = Object.hasOwn(properties, name) ? [properties[name] as TSchema] : []
+  const declared = [...own, ...patternsOf(object).filter(([pattern]) => ANY_KEY.includes(pattern) || new RegExp(pattern).test(name)).map(([, schema]) => schema)]
+  return declared.length > 0 ? declared : restOf(object)
 }
