@@ -16,7 +16,7 @@ import rateLimit from '@fastify/rate-limit'
 import { Type } from '@sinclair/typebox'
 import Fastify, { type FastifyInstance, type FastifyPluginCallback, type FastifyReply, type FastifyRequest, type RouteHandlerMethod } from 'fastify'
 import t, { type Test } from 'tap'
-import sse, { type SseClosed, type SseContext, type SseSource } from '../lib/index.js'
+import sse, { type SseClosed, type SseContext, type SseOptions, type SseSource } from '../lib/index.js'
 import { RawSocket } from './helpers/raw-socket.js'
 import { readStream, Received, within } from './helpers/read-events.js'
 import { startApp } from './helpers/start-app.js'
@@ -419,6 +419,36 @@ t.test('reply.sse() outside a handler gives the whole stream', async (t) => {
   })
   for (const path of ['/none', '/async-hook', '/callback-hook', '/error-handler']) {
     t.equal(await (await readStream(base + path)).end(), whole(1, 2, 3), path)
+  }
+})
+
+t.test('a handler that fails behind reply.sse(), in the same turn: its error is the answer, whatever is ready', async (t) => {
+  const sources: Record<string, [source: () => SseSource, call?: SseOptions]> = {
+    ready: [() => [{ data: 1 }]],
+    empty: [() => []],
+    'ready at once': [() => [{ data: 1 }], { openAfter: 0 }],
+    'not waited for': [three, { openAfter: 0 }],
+    'ready by promise': [async function * () { yield { data: 1 } }]
+  }
+  const fails: Record<string, (start: () => void) => RouteHandlerMethod> = {
+    throws: (start) => () => { start(); throw teapot() },
+    rejects: (start) => async () => { start(); throw teapot() }
+  }
+  for (const hook of [undefined, async (_request: unknown, _reply: unknown, payload: unknown) => { await nextTurn(); return payload }]) {
+    for (const [name, [source, call]] of Object.entries(sources)) {
+      for (const [how, failing] of Object.entries(fails)) {
+        const closes = new Closes()
+        const { base } = await startApp(t, { ...options, onClose: closes.onClose }, (app) => {
+          if (hook !== undefined) app.addHook('onSend', hook)
+          app.get('/', function (request, reply) { return failing(() => { reply.sse(source(), call) }).call(this, request, reply) })
+        })
+        const answer = await readStream(base)
+        t.equal(answer.status, 418, `${name}, ${how}`)
+        t.match(answer.headers, { 'content-type': /^application\/json/, 'cache-control': undefined })
+        t.match(JSON.parse(await answer.end()), { statusCode: 418 })
+        t.strictSame(closes.reasons, ['error'])
+      }
+    }
   }
 })
 

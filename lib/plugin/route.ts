@@ -107,5 +107,5 @@ function stopEnded (request: FastifyRequest, reply: FastifyReply, done: () => vo
 }
 
 export function hasEnded (request: FastifyRequest): boolean {
-  return request.method === 'GET' && readLastEventId(request.headers['last-event-id'], request.originalUrl) === END_ID
+  return (request.method === 'GET' || request.method === 'HEAD') && readLastEventId(request.headers['last-event-id'], request.originalUrl) === END_ID
 }

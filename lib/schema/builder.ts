@@ -6,8 +6,8 @@ import type { Item } from './item.js'
 type Construct = (payload: unknown, meta?: SseMeta) => Item
 
 // Assigned one by one: a spread here took two thirds of the CPU of an always-ready stream.
-function withMeta (item: Item, meta: SseMeta | undefined): Item {
-  if (meta !== undefined) {
+function withMeta (item: Item, meta: SseMeta | null | undefined): Item {
+  if (meta !== undefined && meta !== null) {
     if (meta.id !== undefined) item.id = meta.id
     if (meta.retry !== undefined) item.retry = meta.retry
     if (meta.comment !== undefined) item.comment = meta.comment
@@ -27,7 +27,7 @@ export function buildEvents (events: CompiledEvents): Readonly<Record<string, Co
   return Object.freeze(built)
 }
 
-/** Of a route without schemas: one for any name. */
+/** Of a route without schemas: one for any name but `then`, by which whoever awaits it would take it for a promise that never comes. */
 export const anyEvents = new Proxy<Record<string, Construct>>({}, {
-  get: (_, name) => typeof name === 'string' ? constructor(name) : undefined
+  get: (_, name) => typeof name === 'string' && name !== 'then' ? constructor(name) : undefined
 })

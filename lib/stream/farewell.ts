@@ -3,14 +3,14 @@ import type { FastifyRequest } from 'fastify'
 import type { CloseReason } from '../../types/stream.js'
 import type { ResolvedOptions } from '../options.js'
 import { controlFrame, END_FRAME, escapeJson, toJson } from '../wire/encode.js'
-import { MIN_RETRY, textLines } from '../wire/field.js'
+import { MAX_RETRY, MIN_RETRY, textLines } from '../wire/field.js'
 import { BYE, ERROR } from '../wire/reserved.js'
 
 const GENERIC = { message: 'The stream failed' }
 
 /** +-25 %. EventSource has a constant delay and no jitter: only the server can spread its clients. */
 export function spreadRetry (retry: number): number {
-  return Math.max(MIN_RETRY, Math.round(retry * (0.75 + 0.5 * Math.random())))
+  return Math.min(Math.max(MIN_RETRY, Math.round(retry * (0.75 + 0.5 * Math.random()))), MAX_RETRY)
 }
 
 /** Anywhere within the time that the operator grants to a whole crowd. */

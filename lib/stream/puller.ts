@@ -77,8 +77,13 @@ export class Puller implements Supply, TurnTaker {
     }
   }
 
-  /** Goes on as far as events are wanted and the quantum lasts. */
   pull (): void {
+    this.#beginQuantum(this.#host.clock.now)
+    this.#goOn()
+  }
+
+  /** As far as events are wanted and the quantum lasts. */
+  #goOn (): void {
     try {
       while (this.#iterator !== undefined && !this.#pulling && !this.#yielding && this.#taker.wants) {
         this.#pulling = true
@@ -104,7 +109,6 @@ export class Puller implements Supply, TurnTaker {
 
   takeTurn (): void {
     this.#yielding = false
-    this.#beginQuantum(this.#host.clock.now)
     this.pull()
   }
 
@@ -122,7 +126,7 @@ export class Puller implements Supply, TurnTaker {
   #adopt = (iterator: EventIterator): void => {
     this.#iterator = iterator
     if (this.#released) this.release()
-    else this.pull()
+    else this.#goOn()
   }
 
   /** Undefined where there is no next: the source does not take the error back. */
@@ -140,7 +144,7 @@ export class Puller implements Supply, TurnTaker {
   #onResult = (result: IteratorResult<unknown, unknown>): void => {
     try {
       this.#settle(result)
-      this.pull()
+      this.#goOn()
     } catch (error) {
       this.#fail(error)
     }
@@ -167,7 +171,7 @@ export class Puller implements Supply, TurnTaker {
     } catch (error) {
       this.#thrown = { error }
     }
-    if (++this.#pulls % PULLS_BETWEEN_LOOKS === 0 || hasWritten) this.#lookAtClock()
+    if ((++this.#pulls % PULLS_BETWEEN_LOOKS === 0 || hasWritten) && this.#taker.wants) this.#lookAtClock()
   }
 
   // A source that waits for something outside has long let the others have their turns, and does not go behind them.

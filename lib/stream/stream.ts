@@ -76,6 +76,10 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
   #controller: AbortController | undefined
 
   #phase: Phase = 'opening'
+  /** The turn of the event loop in which it was asked for. */
+  readonly #turn: number
+  /** What to do at the end of that turn, when the handler cannot fail any more: see #whenHandled. */
+  #handled: (() => void) | undefined
   #reason: CloseReason | undefined
 
   /** Frames of this turn, in one string. V8 links them and flattens once, at the write. */
@@ -112,6 +116,7 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
     this.lastEventId = lastEventId
     this.#reconnects = reconnects
     this.#openedAt = Math.floor(host.clock.now)
+    this.#turn = host.turns.current
     Object.assign(reply.raw, { [kStream]: this }).on('close', onResponseClose)
     // Of a pipelined request whose response waits behind another, Node tells nothing when the connection goes.
     if (reply.raw.socket === null) {
@@ -150,7 +155,7 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
     if (maxDuration !== false) this.#endAt = Math.floor(this.#openedAt + maxDuration * (0.8 + 0.2 * Math.random()))
     if (openAfter !== 0) this.#host.clock.wake(this, Math.min(this.#openedAt + openAfter, this.#endAt ?? Infinity))
     supply.start()
-    if (openAfter === 0 && this.#phase === 'opening' && this.#reason === undefined) this.#host.clock.wake(this, this.wake(this.#openedAt))
+    if (openAfter === 0 && this.wants) this.#whenHandled(() => this.#host.clock.wake(this, this.wake(this.#openedAt)))
   }
 
   /** Another answer is sent in its place. */
@@ -191,14 +196,14 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
   }
 
   get wants (): boolean {
-    return this.#reason === undefined && (this.#phase === 'opening' || (this.#phase === 'flowing' && !this.#blocked))
+    return this.#reason === undefined && this.#handled === undefined && (this.#phase === 'opening' || (this.#phase === 'flowing' && !this.#blocked))
   }
 
   accept (frame: string, events = 1): boolean {
     if (this.#reason !== undefined) return false // what a payload's toJSON() calls may have ended it
     this.#gathered += events
     this.#buffer += frame
-    if (this.#phase === 'opening') this.#commit()
+    if (this.#phase === 'opening') this.#whenHandled(() => this.#commit())
     if (this.#buffer.length < FLUSH_AT) {
       this.#flushAtTurnEnd()
       return false
@@ -222,8 +227,12 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
   }
 
   finish (): void {
-    if (this.#phase === 'opening') this.#commit()
-    this.#close('complete')
+    const finish = () => {
+      if (this.#phase === 'opening') this.#commit()
+      this.#close('complete')
+    }
+    if (this.#phase === 'opening') this.#whenHandled(finish)
+    else finish()
   }
 
   fail (error: unknown): void {
@@ -232,9 +241,32 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
 
   // ---- towards the response
 
+  /**
+   * A handler may still throw behind reply.sse(), or reject: its error is the answer then, as long as there is none. So what is ready in
+   * the very turn of the handler waits for the end of that turn.
+   */
+  #whenHandled (work: () => void): void {
+    if (this.#host.turns.current !== this.#turn) {
+      this.#handled = undefined
+      work()
+      return
+    }
+    this.#handled = work
+    setImmediate(SseStream.#onHandled, this)
+  }
+
+  static #onHandled (stream: SseStream): void {
+    // A microtask, as a handler's answer is: what hooks do by promises then comes before what Node's streams do by ticks.
+    queueMicrotask(() => {
+      const work = stream.#handled
+      stream.#handled = undefined
+      if (stream.#reason === undefined) work?.()
+    })
+  }
+
   /** Nothing has come yet, and the client has waited long enough. */
   #openIfAllowed (): void {
-    if (this.#supply?.mayOpen !== false) this.#commit()
+    if (this.#supply?.mayOpen !== false && this.#handled === undefined) this.#commit()
   }
 
   /** From here on the answer is 200 and a stream. */

@@ -13,6 +13,9 @@ export const MAX_ID_LENGTH = 1024
 /** Shortest `retry`, in ms. Browsers take `retry: 0` at its word and reconnect every 2 to 3 ms, for ever. */
 export const MIN_RETRY = 100
 
+/** Longest `retry`, in ms: 24 days. Clients that wait by a timer come back at once where it is set for longer. */
+export const MAX_RETRY = 2_147_483_647
+
 const LINE_BREAKER = /[\r\n\0]/
 
 // Visible ASCII, spaces inside only. Beyond that: control characters come back as a request that Node
@@ -31,7 +34,7 @@ export function checkEventName (event: unknown): string {
 /** The empty string is a value of its own: it makes the client forget its last event id. */
 export function checkId (id: unknown): string {
   if (typeof id === 'number' && Number.isSafeInteger(id)) return String(id)
-  if (typeof id !== 'string') throw new SSE_ERR_INVALID_FIELD(`Expected \`id\` to be a string, got ${kindOf(id)}`)
+  if (typeof id !== 'string') throw new SSE_ERR_INVALID_FIELD(`Expected \`id\` to be a string or an integer, got ${describe(id)}`)
   if (id.length > MAX_ID_LENGTH) throw new SSE_ERR_INVALID_FIELD(`Expected \`id\` to have at most ${MAX_ID_LENGTH} characters, got ${id.length}`)
   if (!ID.test(id)) throw new SSE_ERR_INVALID_FIELD('Expected `id` to be visible ASCII without spaces at its edges')
   if (id === END_ID) throw new SSE_ERR_INVALID_FIELD(`Expected \`id\` not to be \`${END_ID}\`, which is reserved for the end of a stream`)
@@ -39,8 +42,8 @@ export function checkId (id: unknown): string {
 }
 
 export function checkRetry (retry: unknown): number {
-  if (!Number.isSafeInteger(retry) || (retry as number) < MIN_RETRY) {
-    throw new SSE_ERR_INVALID_FIELD(`Expected \`retry\` to be an integer >= ${MIN_RETRY} (ms), got ${describe(retry)}`)
+  if (!Number.isSafeInteger(retry) || (retry as number) < MIN_RETRY || (retry as number) > MAX_RETRY) {
+    throw new SSE_ERR_INVALID_FIELD(`Expected \`retry\` to be an integer from ${MIN_RETRY} to ${MAX_RETRY} (ms), got ${describe(retry)}`)
   }
   return retry as number // isSafeInteger is no type guard
 }
