@@ -54,7 +54,7 @@ export const SSE_ERR_SOURCE_FAILED: FastifyErrorConstructor = createError('SSE_E
 
 // For the client
 /** 403: `authorize` has refused a topic. */
-export const SSE_ERR_FORBIDDEN: FastifyErrorConstructor = createError('SSE_ERR_FORBIDDEN', 'This event stream is not for you', 403)
+export const SSE_ERR_FORBIDDEN: FastifyErrorConstructor = createError('SSE_ERR_FORBIDDEN', 'Access to this event stream was refused', 403)
 /** 410: the client's place in a stream of data lines alone cannot be told, and events behind it are gone. */
 export const SSE_ERR_EVENTS_LOST: FastifyErrorConstructor = createError('SSE_ERR_EVENTS_LOST', 'Events that came before are not kept any more', 410)
 /** 503: `maxConnections` is reached. */

@@ -6,6 +6,11 @@ export function disown (answer: unknown): void {
   if (answer instanceof Promise) answer.catch(() => {})
 }
 
+/** For what a source throws when its stream is over, as in its `finally`: nobody but the log can be told. */
+export function logLate (request: FastifyRequest): (error: unknown) => void {
+  return (err) => request.log.warn({ err }, 'the source of an event stream failed when the stream was over')
+}
+
 /** Calls it, and logs what it throws or rejects with. */
 export function guard (request: FastifyRequest, callback: () => unknown): void {
   const log = (err: unknown) => request.log.error({ err }, 'a callback of the event stream failed')

@@ -2,7 +2,7 @@
 // trust them.
 import type { FastifyRequest } from 'fastify'
 import type { ConnectionLimits, SseOptions, SsePluginOptions } from '../types/options.js'
-import { describe } from './describe.js'
+import { describe, unknownName } from './describe.js'
 import { SSE_ERR_INVALID_OPTION } from './errors.js'
 import { MIN_RETRY } from './wire/field.js'
 
@@ -83,7 +83,7 @@ const STREAM_RULES: Record<keyof SseOptions, Rule> = {
 }
 
 const LIMIT_RULES: Record<keyof ConnectionLimits, Rule> = { total: count, perKey: count, key: func }
-const SHUTDOWN_RULES: Record<string, Rule> = { spread: ms(MIN_RETRY) }
+const SHUTDOWN_RULES: Record<string, Rule> = { spread: ms(0) }
 const METRICS_RULES: Record<string, Rule> = { open: func, close: func, drop: func, refuse: func, reset: func }
 
 const BROKER_METHODS = ['open', 'publish', 'attach', 'detach', 'read', 'command', 'health', 'close']
@@ -96,11 +96,10 @@ const PLUGIN_RULES: Record<keyof SsePluginOptions, Rule> = {
 
 function check (given: unknown, rules: Record<string, Rule>, where: string, prefix = ''): asserts given is Record<string, unknown> {
   if (!isObject(given)) throw new SSE_ERR_INVALID_OPTION(`Expected ${where} to be an object, got ${describe(given)}`)
+  const unknown = unknownName(given, Object.keys(rules), `in ${where}`, prefix)
+  if (unknown !== undefined) throw new SSE_ERR_INVALID_OPTION(unknown)
   for (const [name, value] of Object.entries(given)) {
-    const rule = Object.hasOwn(rules, name) ? rules[name] : undefined
-    if (rule === undefined) {
-      throw new SSE_ERR_INVALID_OPTION(`Unknown option \`${prefix}${name}\` in ${where}. Known are ${Object.keys(rules).map(known => `\`${prefix}${known}\``).join(', ')}`)
-    }
+    const rule = rules[name] as Rule // it is known
     if (value !== undefined && !rule.holds(value)) {
       throw new SSE_ERR_INVALID_OPTION(`Expected \`${prefix}${name}\` in ${where} to be ${rule.expected}, got ${describe(value)}`)
     }
@@ -151,8 +150,9 @@ export function resolveOptions (given: unknown, base: ResolvedOptions, where: st
   if (rest.done !== undefined && !resolved.minimal) {
     throw new SSE_ERR_INVALID_OPTION(`\`done\` in ${where} needs \`minimal: true\`: other streams end with \`sse.end\``)
   }
-  if (resolved.maxDuration !== false && resolved.openAfter !== Infinity && resolved.openAfter >= resolved.maxDuration) {
-    throw new SSE_ERR_INVALID_OPTION(`\`openAfter\` (${resolved.openAfter}) in ${where} must be less than \`maxDuration\` (${resolved.maxDuration}), or the stream would end before it opens`)
+  const { openAfter, maxDuration } = rest // where only one of them is given, the stream opens when it ends, at the latest
+  if (openAfter !== undefined && openAfter !== Infinity && typeof maxDuration === 'number' && openAfter >= maxDuration) {
+    throw new SSE_ERR_INVALID_OPTION(`\`openAfter\` (${openAfter}) in ${where} must be less than \`maxDuration\` (${maxDuration}), or the stream would end before it opens`)
   }
   return resolved
 }

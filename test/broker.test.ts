@@ -12,6 +12,13 @@ const sink = { entry () {}, suspect () {}, command () {} }
 const KEPT = { max: 100, bytes: 10_000, ttl: 60_000 }
 const ALL = { entries: 1_000, bytes: 2 ** 30 }
 
+t.test('options of the memory broker are checked', async (t) => {
+  for (const options of [null, 7, { maxbytes: 1 }, { maxBytes: 0 }, { maxBytes: '1' }, { maxTopics: 1.5 }]) {
+    t.throws(() => memoryBroker(options as never), { code: 'SSE_ERR_INVALID_OPTION', message: /memoryBroker\(\)/ })
+  }
+  t.doesNotThrow(() => memoryBroker({ maxBytes: 1, maxTopics: undefined } as never))
+})
+
 t.test('the contract of brokers', async (t) => {
   const tests: Array<Promise<unknown>> = []
   brokerContract({ test: (name, run) => tests.push(t.test(name, run)), create: () => memoryBroker() })

@@ -4,6 +4,8 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import t, { type Test } from 'tap'
+import { Type as Type1 } from 'typebox'
+import { z } from 'zod'
 import type { ChannelOptions, Position, SubscribeOptions, Subscription, Topic } from '../lib/index.js'
 import { brokerWith } from './helpers/broker-with.js'
 import { RawSocket } from './helpers/raw-socket.js'
@@ -260,6 +262,45 @@ t.test('a channel may be defined again if nothing differs', async (t) => {
   t.throws(() => app.sse.channel('a/fixed', { events }), { ...clash, message: 'Channel `a/fixed` would share topics with channel `a/:b`' })
   t.throws(() => app.sse.channel('a/:b', undefined as never), { code: 'SSE_ERR_INVALID_CHANNEL' })
   t.doesNotThrow(() => app.sse.channel('a/b/:c', { events }))
+  const refined = (least: number) => Type1.Refine(Type1.String(), (text: string) => text.length >= least)
+  const checks: Array<(least: number) => unknown> = [
+    (least) => z.string().min(least),
+    (least) => z.string().refine((text) => text.length >= least),
+    (least) => Type1.Object({ text: refined(least) }),
+    refined
+  ]
+  for (const [index, check] of checks.entries()) {
+    const name = `checked-${index}`
+    const own = check(1)
+    const { name: defined } = app.sse.channel(name, { events: { own } })
+    t.equal(app.sse.channel(name, { events: { own } }).name, defined)
+    t.throws(() => app.sse.channel(name, { events: { own: check(2) } }), clash, 'another check is another channel')
+  }
+  const Tree: z.ZodType = z.object({ get kids () { return z.array(Tree) } })
+  t.doesNotThrow(() => { for (let n = 0; n < 2; n++) app.sse.channel('tree', { events: { tree: Tree } }) })
+})
+
+t.test('there are only so many channels, since what differs from request to request is a parameter', async (t) => {
+  const { app } = await serve(t, () => {})
+  for (let n = 0; n < 10_000; n++) app.sse.channel(`n/${n}`, { events: {} })
+  t.throws(() => app.sse.channel('one', { events: {} }), { code: 'SSE_ERR_INVALID_CHANNEL', message: /^Channel `one` is one more than the 10000 / })
+  t.equal(app.sse.channel('n/7', { events: {} }).name, 'n/7')
+})
+
+t.test('options of a stream of several topics are those of each', async (t) => {
+  const { app, base } = await serve(t, (app) => {
+    const [a, b] = [app.sse.channel('a', { events }), app.sse.channel('b', { events })]
+    app.get('/none', (_request, reply) => reply.sse(app.sse.subscribe([a, b], { authorize: () => false })))
+    app.get('/odd', (_request, reply) => reply.sse(app.sse.subscribe([a, b], { filter: ({ data }: { data: { n: number } }) => data.n % 2 === 1 })))
+    t.throws(() => app.sse.subscribe([a.subscribe()] as never, {}), { code: 'SSE_ERR_INVALID_OPTION', message: /a subscription, which has its own$/ })
+    t.throws(() => app.sse.subscribe([a], { key: '' }), { code: 'SSE_ERR_INVALID_OPTION', message: /^Expected `key` .* a string that is not empty/ })
+  })
+  t.equal((await app.inject('/none')).statusCode, 403)
+  const stream = await readStream(`${base}/odd`)
+  await stream.until('sse.cursor')
+  for (const name of ['a', 'b']) for (const n of [1, 2, 3]) await app.sse.channel(name, { events }).publish('tick', { n })
+  const text = await stream.until((text) => text.split('"n":3').length === 3)
+  t.strictSame(text.match(/"n":\d/g)?.sort(), ['"n":1', '"n":1', '"n":3', '"n":3'])
 })
 
 t.test('a bad schema stops the start', async (t) => {

@@ -212,6 +212,16 @@ t.test('a server-wide handlerTimeout: streams outlive it, other routes do not', 
   }
 })
 
+t.test('a handlerTimeout that cuts a stream is told as such', async (t) => {
+  const closes = new Closes()
+  const { base } = await startApp(t, { ...options, onClose: closes.onClose, server: { handlerTimeout: 50 } }, (app) => {
+    app.get('/', (_request, reply) => reply.sse(async function * ({ signal }) { yield { data: 1 }; await once(signal, 'abort') }))
+  })
+  const stream = await readStream(`${base}/`)
+  t.match(await closes.first(), { reason: 'error', error: { code: 'FST_ERR_HANDLER_TIMEOUT' } })
+  await t.rejects(stream.end())
+})
+
 // ---- onSend hooks
 
 async function * three () {

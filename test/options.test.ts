@@ -55,10 +55,10 @@ t.test('a value at the edge of its range is taken', async (t) => {
     openAfter: [0, Infinity],
     validate: ['throw', 'drop', false],
     end: [true, false],
-    maxDuration: [101, false],
+    maxDuration: [1, 2 ** 31 - 1, false],
     stallTimeout: [1],
     maxConnections: [1, false, { total: 1 }, { perKey: 1 }, { total: 9, perKey: 9, key: () => 'k' }],
-    shutdown: [{ spread: 100 }, {}],
+    shutdown: [{ spread: 0 }, {}],
     onClose: [() => {}]
   }
   for (const [name, values] of Object.entries(good)) {
@@ -71,7 +71,7 @@ t.test('an unknown option is refused, with the known ones', async (t) => {
   t.throws(() => resolvePluginOptions({ toString: 1 }), { code, message: /^Unknown option `toString`/ })
   t.throws(() => resolvePluginOptions({ maxConnections: { max: 1 } }), { code, message: /^Unknown option `maxConnections\.max`.* `maxConnections\.total`/ })
   t.throws(() => resolvePluginOptions({ maxConnections: { total: 0 } }), { code, message: /^Expected `maxConnections\.total`.* to be an integer >= 1, got `0` \(number\)$/ })
-  t.throws(() => resolvePluginOptions({ shutdown: { spread: 1 } }), { code, message: /^Expected `shutdown\.spread`/ })
+  t.throws(() => resolvePluginOptions({ shutdown: { spread: -1 } }), { code, message: /^Expected `shutdown\.spread`/ })
   t.throws(() => resolvePluginOptions({ metrics: { open: 1 } }), { code, message: /^Expected `metrics\.open`/ })
   t.throws(() => resolveOptions({ metrics: {} }, DEFAULTS, 'config.sse of GET /'), { code, message: /^Unknown option `metrics` in config\.sse of GET \// })
   t.throws(() => resolvePluginOptions(7), { code, message: "Expected the plugin's options to be an object, got `7` (number)" })
@@ -80,7 +80,7 @@ t.test('an unknown option is refused, with the known ones', async (t) => {
 t.test('options that contradict each other are refused, both by name', async (t) => {
   t.throws(() => resolvePluginOptions({ done: '[DONE]' }), { code, message: '`done` in the plugin\'s options needs `minimal: true`: other streams end with `sse.end`' })
   t.throws(() => resolvePluginOptions({ openAfter: 50, maxDuration: 50 }), { code, message: /^`openAfter` \(50\) .* less than `maxDuration` \(50\)/ })
-  t.throws(() => resolvePluginOptions({ maxDuration: 50 }), { code, message: /^`openAfter` \(100\)/ }, 'against a default too')
+  t.doesNotThrow(() => resolvePluginOptions({ maxDuration: 50 }), 'what nobody gave contradicts nothing')
   t.throws(() => resolvePluginOptions({ maxConnections: {} }), { code, message: /needs `total` or `perKey`/ })
   t.throws(() => resolvePluginOptions({ maxConnections: { total: 1, perKey: 2 } }), { code, message: /`maxConnections\.perKey` \(2\) .* more than `maxConnections\.total` \(1\)/ })
   t.throws(() => resolvePluginOptions({ maxConnections: { key: () => 'k' } }), { code, message: /^`maxConnections\.key` .* needs `maxConnections\.perKey`/ })

@@ -354,6 +354,54 @@ t.test('a source that hears nothing keeps neither the connection nor the close',
   t.equal((await served.whenClosed(2)).reason, 'shutdown')
 })
 
+t.test('what a source throws when its stream is over is logged, but for the reason of the signal', async (t) => {
+  const lines: Array<{ level: number, msg: string, err?: { message: string } }> = []
+  const sources: Record<string, (context: SseContext) => AsyncIterable<string>> = {
+    'in finally': async function * ({ signal }) { try { yield 'a'; await delay(2 ** 30, undefined, { signal }) } finally { throw new Error('rollback') } }, // eslint-disable-line no-unsafe-finally -- what is tested
+    'in return()': () => ({ [Symbol.asyncIterator]: () => ({ next: async () => { await turn(); return { done: false, value: 'a' } }, return: () => { throw new Error('rollback') } }) }),
+    'by the promise of return()': () => ({ [Symbol.asyncIterator]: () => ({ next: async () => { await turn(); return { done: false, value: 'a' } }, return: async () => { throw new Error('rollback') } }) }),
+    'of the signal': async function * ({ signal }) { yield 'a'; await delay(2 ** 30, undefined, { signal }) }
+  }
+  const served = await serve(t, (app) => {
+    for (const [index, source] of Object.values(sources).entries()) app.get(`/${index}`, (_request, reply) => reply.sse(source))
+  }, { server: { logger: { level: 'warn', stream: { write: (line: string) => { lines.push(JSON.parse(line)) } } } } })
+  for (const index of Object.keys(sources).keys()) {
+    const client = await RawSocket.request(served.base, `/${index}`)
+    await client.until(({ body }) => body.includes('data: a'))
+    client.socket.destroy()
+    await served.whenClosed(index + 1)
+    for (let n = 0; n < 5; n++) await turn()
+  }
+  t.strictSame(lines.map(({ level, msg, err }) => [level, msg, err?.message]), Array.from({ length: 3 }, () => [40, 'the source of an event stream failed when the stream was over', 'rollback']))
+})
+
+t.test('an iterator that is none is told as such', async (t) => {
+  const { app } = await serve(t, (app) => {
+    const none: Record<string, unknown> = { null: null, empty: {}, number: 7 }
+    for (const [name, iterator] of Object.entries(none)) app.get(`/${name}`, (_request, reply) => reply.sse({ [Symbol.asyncIterator]: () => iterator } as never))
+    app.get('/next', (_request, reply) => reply.sse({ [Symbol.asyncIterator]: () => ({ next: () => null }) } as never))
+    app.get('/topic', (_request, reply) => reply.sse(app.sse.channel('a', { events: {} }) as never))
+  })
+  const told = async (path: string) => {
+    const { code, message } = (await app.inject(path)).json()
+    t.equal(code, 'SSE_ERR_INVALID_SOURCE')
+    return message
+  }
+  for (const [name, got] of [['null', '`null`'], ['empty', 'an object'], ['number', 'a number']] as const) t.equal(await told(`/${name}`), `Expected the iterator of the source to have next(), got ${got}`)
+  t.match(await told('/next'), /got `null`$/)
+  t.match(await told('/topic'), /what `subscribe\(\)` of a topic returns/)
+})
+
+t.test('whoever awaits the constructors of a route without schemas gets them', async (t) => {
+  const { app } = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse(async function * ({ events }) {
+      const { tick } = await (async () => events)()
+      yield tick?.({ n: 1 }, null as never) as never
+    }))
+  })
+  t.equal((await app.inject('/')).body, ':\nevent: tick\ndata: {"n":1}\n\n')
+})
+
 t.test('return() is called exactly once where a stream is cut, and never where the source ended by itself', async (t) => {
   const calls: string[] = []
   const iterator = (path: string, next: () => Promise<IteratorResult<unknown>>, more: object = {}) => ({

@@ -1,6 +1,6 @@
 // What stands at `app.sse`.
 import type { BrokerHealth } from './broker.js'
-import type { Channel, ChannelOptions, DisconnectWhere, EventsIn, Subscription, Topic } from './channel.js'
+import type { Channel, ChannelOptions, DisconnectWhere, EventsIn, SubscribeOptions, Subscription, Topic } from './channel.js'
 import type { PayloadsOf } from './event.js'
 import type { SseStats } from './metrics.js'
 
@@ -24,8 +24,10 @@ export interface Sse<Provider = unknown> {
   /**
    * Several topics on one stream, at most 16. Events of one topic keep their order; those of different topics have none.
    *
-   * @throws SSE_ERR_INVALID_SOURCE
+   * @param options for each of them, where all are topics: subscriptions have their own
+   * @throws SSE_ERR_INVALID_SOURCE, SSE_ERR_INVALID_OPTION
    */
+  subscribe<const Topics extends ReadonlyArray<Topic<any>>> (topics: Topics, options: SubscribeOptions<any>): Subscription<EventsIn<Topics>>
   subscribe<const Subscriptions extends ReadonlyArray<Subscription | Topic<any>>> (subscriptions: Subscriptions): Subscription<EventsIn<Subscriptions>>
 
   /**

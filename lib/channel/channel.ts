@@ -2,6 +2,7 @@
 import type { Channel, PublishOptions, SubscribeOptions, Subscription, Topic } from '../../types/channel.js'
 import type { ChannelCore } from './core.js'
 import type { Hub } from './hub.js'
+import { SSE_ERR_INVALID_OPTION } from '../errors.js'
 import { subscribeTo, TopicSubscription, type Part, type TopicRef } from './subscription.js'
 
 export class ChannelTopic implements Topic, TopicRef {
@@ -38,9 +39,15 @@ export function faceOf (hub: Hub, core: ChannelCore): Channel<string, unknown> {
   return face as unknown as Channel<string, unknown> // which of the two it is, only the literal name tells
 }
 
-/** The parts of a topic or a subscription; undefined of anything else. */
-export function partsOf (one: unknown): readonly Part[] | undefined {
-  if (one instanceof TopicSubscription) return one.parts
-  if (one instanceof ChannelTopic) return subscribeTo(one).parts
-  return undefined
+/**
+ * The parts of a topic or a subscription; undefined of anything else.
+ *
+ * @param options of topics. Subscriptions have their own
+ * @throws SSE_ERR_INVALID_OPTION
+ */
+export function partsOf (one: unknown, options?: SubscribeOptions<any>): readonly Part[] | undefined {
+  if (one instanceof ChannelTopic) return subscribeTo(one, options).parts
+  if (!(one instanceof TopicSubscription)) return undefined
+  if (options !== undefined) throw new SSE_ERR_INVALID_OPTION('Expected topics where app.sse.subscribe() is given options, got a subscription, which has its own')
+  return one.parts
 }

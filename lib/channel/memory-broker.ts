@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Broker, BrokerEntry, BrokerEvent, BrokerHealth, BrokerSink, Page, PageLimit, Position, Retention } from '../../types/broker.js'
 import { Clock, type Sleeper } from '../clock.js'
+import { describe, unknownName } from '../describe.js'
 import { SSE_ERR_CLOSING, SSE_ERR_INVALID_OPTION } from '../errors.js'
 import { Ring } from './ring.js'
 
@@ -36,6 +37,16 @@ const MAX_DEDUPE_KEYS = 100_000
  */
 export function memoryBroker (options: MemoryBrokerOptions = {}): Broker {
   return new MemoryBroker(options)
+}
+
+function checkOptions (given: unknown): MemoryBrokerOptions {
+  if (typeof given !== 'object' || given === null) throw new SSE_ERR_INVALID_OPTION(`Expected the options of memoryBroker() to be an object { maxBytes, maxTopics }, got ${describe(given)}`)
+  const unknown = unknownName(given, ['maxBytes', 'maxTopics'], 'of memoryBroker()')
+  if (unknown !== undefined) throw new SSE_ERR_INVALID_OPTION(unknown)
+  for (const [name, value] of Object.entries(given)) {
+    if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1)) throw new SSE_ERR_INVALID_OPTION(`Expected \`${name}\` of memoryBroker() to be an integer >= 1, got ${describe(value)}`)
+  }
+  return given
 }
 
 class MemoryTopic implements Sleeper {
@@ -82,7 +93,8 @@ class MemoryBroker implements Broker {
   #ms = 0
   #seq = 0
 
-  constructor ({ maxBytes = 268_435_456, maxTopics = 100_000 }: MemoryBrokerOptions) {
+  constructor (options: MemoryBrokerOptions) {
+    const { maxBytes = 268_435_456, maxTopics = 100_000 } = checkOptions(options)
     this.#maxBytes = maxBytes
     this.#maxTopics = maxTopics
   }

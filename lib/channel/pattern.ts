@@ -26,7 +26,7 @@ export class Pattern {
     if (typeof name !== 'string') throw new SSE_ERR_INVALID_CHANNEL(`Expected a channel's name to be a string, got ${kindOf(name)}`)
     const segments = name.split('/')
     if (name.length > MAX_NAME_LENGTH || RESERVED.test(name) || !segments.every((segment) => FIXED.test(segment) || PARAM.test(segment))) {
-      throw new SSE_ERR_INVALID_CHANNEL(`Expected a channel's name to be segments of A-Z a-z 0-9 . _ ~ - or \`:parameter\`, joined by \`/\`, at most ${MAX_NAME_LENGTH} characters, not beginning with \`sse\`, got ${describe(name)}`)
+      throw new SSE_ERR_INVALID_CHANNEL(`Expected a channel's name to be segments of A-Z a-z 0-9 . _ ~ - or \`:parameter\`, joined by \`/\`, at most ${MAX_NAME_LENGTH} characters, the first of them not \`sse\`, got ${describe(name)}`)
     }
     this.name = name
     this.params = segments.filter((segment) => segment.startsWith(':')).map((segment) => segment.slice(1))

@@ -1,5 +1,6 @@
 // The states of topics, for a client that has none: one after another, each pulled as the source of any stream is.
 import { SSE_ERR_INVALID_EVENT } from '../errors.js'
+import { logLate } from '../guard.js'
 import { readItem } from '../schema/item.js'
 import { Puller, type PullerHost, type Taker } from '../stream/puller.js'
 import type { SseStream } from '../stream/stream.js'
@@ -91,7 +92,8 @@ export class Snapshots implements Taker {
     this.#puller = new Puller(this.#host, this, {
       source: () => channel.options.snapshot?.(context),
       context: undefined,
-      encode: (item) => this.#encode(part, item)
+      encode: (item) => this.#encode(part, item),
+      failedLate: logLate(this.#owner.stream.request)
     })
     this.#puller.start()
   }

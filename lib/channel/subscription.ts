@@ -1,7 +1,7 @@
 // What `subscribe()` returns: topics, and on what terms a stream has them.
 import type { FastifyRequest } from 'fastify'
 import type { SubscribeOptions, Subscription, TopicContext } from '../../types/channel.js'
-import { describe, kindOf } from '../describe.js'
+import { describe, kindOf, unknownName } from '../describe.js'
 import { disown } from '../guard.js'
 import { SSE_ERR_INVALID_OPTION, SSE_ERR_INVALID_SOURCE } from '../errors.js'
 import { isPosition, MAX_TOPICS } from '../wire/cursor.js'
@@ -51,18 +51,20 @@ export function subscribeTo (topic: TopicRef, given: SubscribeOptions<any> = {})
   const where = `the options of subscribe() to \`${topic.name}\``
   if (typeof given !== 'object' || given === null) throw new SSE_ERR_INVALID_OPTION(`Expected ${where} to be an object, got ${kindOf(given)}`)
   const refuse = (name: string, expected: string) => { throw new SSE_ERR_INVALID_OPTION(`Expected \`${name}\` in ${where} to be ${expected}, got ${describe(given[name as keyof SubscribeOptions])}`) }
-  for (const name of Object.keys(given)) {
-    if (!KNOWN.includes(name)) throw new SSE_ERR_INVALID_OPTION(`Unknown option \`${name}\` in ${where}. Known are ${KNOWN.map((known) => `\`${known}\``).join(', ')}`)
-  }
+  const unknown = unknownName(given, KNOWN, `in ${where}`)
+  if (unknown !== undefined) throw new SSE_ERR_INVALID_OPTION(unknown)
   const { filter, authorize, from = 'now', key } = given
   if (filter !== undefined && typeof filter !== 'function') refuse('filter', 'a function')
   if (authorize !== undefined && typeof authorize !== 'function') refuse('authorize', 'a function')
   if (typeof from !== 'string' || !(from === 'now' || from === 'oldest' || isPosition(from))) refuse('from', "'now', 'oldest' or a position that publish() returned")
-  if (key !== undefined && typeof key !== 'string') refuse('key', 'a string')
+  if (key !== undefined && (typeof key !== 'string' || key === '')) refuse('key', 'a string that is not empty')
   return new TopicSubscription([{ channel: topic.channel, name: topic.name, params: topic.params, filter, authorize, from, key }])
 }
 
-/** @throws SSE_ERR_INVALID_SOURCE */
+/**
+ * @param partsOf the parts of a topic or a subscription; undefined of anything else
+ * @throws SSE_ERR_INVALID_SOURCE, SSE_ERR_INVALID_OPTION
+ */
 export function mergeSubscriptions (given: unknown, partsOf: (one: unknown) => readonly Part[] | undefined): TopicSubscription {
   if (!Array.isArray(given)) throw new SSE_ERR_INVALID_SOURCE(`Expected topics or subscriptions in an array, got ${kindOf(given)}`)
   return new TopicSubscription(given.flatMap((one: unknown) => {

@@ -19,9 +19,10 @@ export class Gate {
       return this.#leave
     }
     const { perKey, key } = maxConnections
-    const name: unknown = key(request)
+    const given: unknown = key(request)
+    const name = typeof given === 'number' ? String(given) : given
     if (name instanceof Promise) name.catch(() => {}) // it is refused below, and nobody else would hear of its rejection
-    if (typeof name !== 'string') throw new SSE_ERR_INVALID_OPTION(`Expected \`maxConnections.key\` to return a string, got ${kindOf(name)}`)
+    if (typeof name !== 'string') throw new SSE_ERR_INVALID_OPTION(`Expected \`maxConnections.key\` to return a string or a number, got ${kindOf(name)}`)
     const held = this.#perKey.get(name) ?? 0
     if (held >= perKey) return undefined
     this.#total++

@@ -5,6 +5,7 @@ import { Feed } from '../channel/feed.js'
 import { isGranted } from '../channel/permit.js'
 import { TopicSubscription } from '../channel/subscription.js'
 import { SSE_ERR_ALREADY_SENT, SSE_ERR_FORBIDDEN, SSE_ERR_UNKNOWN_EVENT } from '../errors.js'
+import { logLate } from '../guard.js'
 import { resolveOptions } from '../options.js'
 import { SchemaEncoder, type Encoder } from '../schema/encoder.js'
 import { isOver } from '../stream/over.js'
@@ -94,7 +95,8 @@ function pullerOf (host: Host, stream: SseStream, source: unknown, encoder: Enco
         host.dropped(request, error)
         return undefined
       }
-    }
+    },
+    failedLate: logLate(request)
   })
 }
 

@@ -1,15 +1,18 @@
 // `app.sse`.
 import type { FastifyInstance } from 'fastify'
-import type { Channel, ChannelOptions, DisconnectWhere, Subscription } from '../../types/channel.js'
+import type { Channel, ChannelOptions, DisconnectWhere, SubscribeOptions, Subscription } from '../../types/channel.js'
 import type { Sse } from '../../types/sse.js'
 import { faceOf, partsOf } from '../channel/channel.js'
 import { ChannelCore } from '../channel/core.js'
 import { mergeSubscriptions } from '../channel/subscription.js'
 import { kindOf } from '../describe.js'
-import { SSE_ERR_CHANNEL_DEFINED, SSE_ERR_INVALID_OPTION } from '../errors.js'
+import { SSE_ERR_CHANNEL_DEFINED, SSE_ERR_INVALID_CHANNEL, SSE_ERR_INVALID_OPTION } from '../errors.js'
 import type { Host } from './host.js'
 
 const WHERE = ['channel', 'params', 'key']
+
+/** Kinds of topics, not topics: more come from a channel() in a handler, which would never end. */
+const MAX_CHANNELS = 10_000
 
 /** What `app.sse` gives, for each instance its own: a channel finds the shared schemas of where it is defined. */
 export function decorateInstance (host: Host, app: FastifyInstance): { getter (this: FastifyInstance): Sse } {
@@ -44,11 +47,12 @@ function sseOf (host: Host, app: FastifyInstance): Sse {
           ? `Channel \`${name}\` is defined already, with other events or options`
           : `Channel \`${name}\` would share topics with channel \`${other.name}\``)
       }
+      if (channels.length === MAX_CHANNELS) throw new SSE_ERR_INVALID_CHANNEL(`Channel \`${name}\` is one more than the ${MAX_CHANNELS} that an application may have. What differs from request to request is a parameter of a channel: \`orders/:tenant\``)
       channels.push(core)
       return faceOf(host.hub, core)
     },
 
-    subscribe: (given: unknown): Subscription => mergeSubscriptions(given, partsOf),
+    subscribe: (given: unknown, options?: SubscribeOptions<any>): Subscription => mergeSubscriptions(given, (one) => partsOf(one, options)),
 
     async disconnect (where: DisconnectWhere): Promise<void> {
       checkWhere(where, channels)

@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Broker, BrokerEvent, BrokerHealth, BrokerSink, Page, PageLimit, Position, Retention } from '../../types/broker.js'
 import { comparePositions } from '../wire/cursor.js'
-import { describe } from '../describe.js'
+import { describe, unknownName } from '../describe.js'
 import { SSE_ERR_BROKER_UNAVAILABLE, SSE_ERR_CLOSING, SSE_ERR_INVALID_OPTION, SSE_ERR_PUBLISH_UNCERTAIN } from '../errors.js'
 import { CommandLink } from './command-link.js'
 import { checkClient, duplicate, isCluster, type ClientOptions, type Connection, type RedisClient } from './connection.js'
@@ -361,9 +361,8 @@ function refused (cause: Error): Error {
 
 function checkOptions (given: unknown): RedisBrokerOptions {
   if (typeof given !== 'object' || given === null) throw new SSE_ERR_INVALID_OPTION(`Expected the options of redisBroker() to be an object { client }, got ${describe(given)}`)
-  for (const name of Object.keys(given)) {
-    if (!KNOWN.includes(name)) throw new SSE_ERR_INVALID_OPTION(`Unknown option \`${name}\` of redisBroker(). Known are ${KNOWN.map((known) => `\`${known}\``).join(', ')}`)
-  }
+  const unknown = unknownName(given, KNOWN, 'of redisBroker()')
+  if (unknown !== undefined) throw new SSE_ERR_INVALID_OPTION(unknown)
   const { client, namespace, probeInterval } = given as Record<keyof RedisBrokerOptions, unknown>
   checkClient(client)
   if (namespace !== undefined && (typeof namespace !== 'string' || !/^[\w.:-]{1,64}$/.test(namespace))) throw new SSE_ERR_INVALID_OPTION(`Expected \`namespace\` of redisBroker() to be 1 to 64 characters of A-Z, a-z, 0-9, _, ., : and -, got ${describe(namespace)}`)

@@ -7,11 +7,11 @@ export const REFINEMENT = 'fastify-typed-sse:Refinement'
 interface Refinement { check (value: unknown): boolean, error (value: unknown): unknown }
 
 /** TypeBox 1 hides it from those who enumerate. */
-const KEY = '~refine'
+export const REFINEMENTS = '~refine'
 
 /** What is the conditions of `given`, as a schema to be met beside `schema`. */
 export function withRefinements (schema: TSchema, given: Readonly<Record<string, unknown>>): TSchema {
-  const refinements = given[KEY] as readonly Refinement[] | undefined // as TypeBox makes it
+  const refinements = given[REFINEMENTS] as readonly Refinement[] | undefined // as TypeBox makes it
   if (refinements === undefined) return schema
   if (!TypeRegistry.Has(REFINEMENT)) TypeRegistry.Set(REFINEMENT, (schema, value) => failing(schema as TSchema, value) === undefined)
   return { [Kind]: 'Intersect', allOf: [schema, { [Kind]: REFINEMENT, refinements }] } as unknown as TSchema // as Type.Intersect() makes it, without its look at the parts

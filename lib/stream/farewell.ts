@@ -15,7 +15,7 @@ export function spreadRetry (retry: number): number {
 
 /** Anywhere within the time that the operator grants to a whole crowd. */
 export function retryWithin (spread: number): number {
-  return MIN_RETRY + Math.floor(Math.random() * (spread - MIN_RETRY + 1))
+  return MIN_RETRY + Math.floor(Math.random() * (Math.max(spread, MIN_RETRY) - MIN_RETRY + 1))
 }
 
 /** @param reconnects whether the client is an EventSource that asked by GET */

@@ -43,6 +43,8 @@ export interface Pulled {
   readonly context: unknown
   /** Gives the event's frame, or undefined where it is left out; throws what is to be thrown at its yield. */
   encode (item: unknown): string | undefined
+  /** Is told of what the source throws when it has been let go of, as by its `finally`. */
+  failedLate (error: unknown): void
 }
 
 export class Puller implements Supply, TurnTaker {
@@ -120,7 +122,7 @@ export class Puller implements Supply, TurnTaker {
     this.#released = true
     const iterator = this.#iterator
     this.#iterator = undefined
-    if (iterator !== undefined) discardSource(iterator)
+    if (iterator !== undefined) discardSource(iterator, this.#failedLate)
   }
 
   #adopt = (iterator: EventIterator): void => {
@@ -137,7 +139,8 @@ export class Puller implements Supply, TurnTaker {
       this.#taker.fail(thrown.error)
       return undefined
     }
-    return (thrown === undefined ? iterator.next() : iterator.throw?.(thrown.error)) ?? NO_RESULT
+    const result = thrown === undefined ? iterator.next() : iterator.throw?.(thrown.error)
+    return result === undefined ? NO_RESULT : result
   }
 
   // Nobody awaits what this returns, so it must not throw.
@@ -189,6 +192,12 @@ export class Puller implements Supply, TurnTaker {
 
   #fail = (error: unknown): void => {
     this.#iterator = undefined // an iterator that threw has ended
-    if (!this.#released) this.#taker.fail(error)
+    if (this.#released) this.#failedLate(error)
+    else this.#taker.fail(error)
+  }
+
+  // What waits with the signal rejects with its reason: that is no failure.
+  #failedLate = (error: unknown): void => {
+    if (!(error instanceof Error && error.name === 'AbortError')) this.#pulled.failedLate(error)
   }
 }

@@ -1,7 +1,7 @@
 // Anything that gives events, as one iterator.
 import { Readable } from 'node:stream'
 import { ReadableStream } from 'node:stream/web'
-import { describe } from '../describe.js'
+import { describe, kindOf } from '../describe.js'
 import { SSE_ERR_INVALID_SOURCE } from '../errors.js'
 
 /** `next` may answer at once or by promise. `throw` and `return` as in the iteration protocols of ECMAScript. */
@@ -13,7 +13,7 @@ export interface EventIterator {
 
 export type MaybePromise<Value> = Value | PromiseLike<Value>
 
-const KINDS = 'an async iterable, an iterable, a Readable, a ReadableStream, or a function that returns one of these'
+const KINDS = 'an async iterable, an iterable, a Readable, a ReadableStream, a function that returns one of these, or what `subscribe()` of a topic returns'
 
 export function isThenable<Value> (value: unknown): value is PromiseLike<Value> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
@@ -41,7 +41,11 @@ function toIterator (source: unknown): EventIterator {
   checkIterable(source)
   if (source instanceof Readable) return fromReadable(source)
   if (source instanceof ReadableStream) return fromReadableStream(source)
-  return source[Symbol.asyncIterator]?.() ?? (source as Iterable<unknown>)[Symbol.iterator]() // checkIterable found one of them
+  const iterator: unknown = typeof source[Symbol.asyncIterator] === 'function' ? source[Symbol.asyncIterator]?.() : source[Symbol.iterator]?.()
+  if (typeof iterator !== 'object' || iterator === null || typeof (iterator as Partial<EventIterator>).next !== 'function') {
+    throw new SSE_ERR_INVALID_SOURCE(`Expected the iterator of the source to have next(), got ${kindOf(iterator)}`)
+  }
+  return iterator as EventIterator
 }
 
 // A Readable's own iterator is an async generator: its return() queues behind a pending next(), so a stream
@@ -69,16 +73,20 @@ function letGo (source: Readable): void {
   source.destroy()
 }
 
-/** Lets go of a source that is not going to be started, so that nothing it holds leaks. */
-export function discardSource (source: unknown): void {
+/**
+ * Lets go of a source that is not going to be asked again, so that nothing it holds leaks.
+ *
+ * @param failed is told of what it throws
+ */
+export function discardSource (source: unknown, failed: (error: unknown) => void = () => {}): void {
   try {
     if (source instanceof Readable) letGo(source)
     else if (source instanceof ReadableStream) source.cancel().catch(() => {})
     else if (typeof source === 'object' && source !== null && 'return' in source && typeof source.return === 'function') {
       const returned: unknown = source.return()
-      if (isThenable(returned)) returned.then(undefined, () => {})
+      if (isThenable(returned)) returned.then(undefined, failed)
     }
-  } catch {
-    // A source that cannot even be let go of has nobody left to tell.
+  } catch (error) {
+    failed(error)
   }
 }

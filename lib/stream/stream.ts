@@ -9,7 +9,7 @@ import { Chunk } from '../wire/chunk.js'
 import { HEARTBEAT, prelude } from '../wire/encode.js'
 import { errorFrame, farewell, genericErrorFrame, spreadRetry } from './farewell.js'
 import { Body, type BodyOwner } from './body.js'
-import { isOver } from './over.js'
+import { isOver, wasDestroyed } from './over.js'
 import type { Taker } from './puller.js'
 import { shedHeaders } from './shed.js'
 import { giveBack, take, takesSlabs } from './slab.js'
@@ -448,6 +448,7 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
     const { raw } = this.reply
     this.#stall = undefined
     if (raw.writableEnded) this.#close('error', new SSE_ERR_ALREADY_SENT('Another response was sent in place of the event stream'))
+    else if (wasDestroyed(raw)) this.#close('error', raw.errored)
     else this.#close('client')
     this.#host.clock.cancel(this)
     this.#host.gone(this)
