@@ -67,8 +67,8 @@ t.test('the wire is pure: neither Fastify nor streams', async (t) => {
   }
 })
 
-t.test('the client is for pages: it has what stands beside it, types, and names that the wire reserves', async (t) => {
-  const allowed = /^lib\/client\/|^lib\/wire\/reserved\.ts$/
+t.test('the client is for pages: it has what stands beside it, types, the parser, and names that the wire reserves', async (t) => {
+  const allowed = /^lib\/client\/|^lib\/wire\/(?:reserved|parse)\.ts$/
   for (const [file, targets] of imports) {
     if (!allowed.test(file)) {
       t.strictSame(targets.filter(({ target }) => target.startsWith('lib/client/')), [], `${file} does without the client`)

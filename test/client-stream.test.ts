@@ -7,7 +7,7 @@ import { Value } from '@sinclair/typebox/value'
 import t, { type Test } from 'tap'
 import type { FastifyInstance } from 'fastify'
 import { SseClientError, stream, type ClientError, type ClientState, type EventsOf, type ReceivedEvent } from '../lib/client/index.js'
-import { frameReader } from '../lib/client/frames.js'
+import { frameParser } from '../lib/wire/parse.js'
 import { retriesOf } from '../lib/client/retries.js'
 import type { Topic } from '../lib/index.js'
 import { cuttingProxy } from './helpers/cutting-proxy.js'
@@ -422,7 +422,7 @@ t.test('delays: what the server says, then exponential and at random, within bou
   t.strictSame(delays(told(3_000), 5), [3_000, 6_000, 12_000, 24_000, 30_000])
   t.strictSame(delays(told(60_000), 3), [60_000, 60_000, 60_000], 'no sooner than the server wants')
   t.strictSame(delays(told(1e12), 2), [3_600_000, 3_600_000])
-  t.strictSame(delays(told(1), 2), [100, 100])
+  for (const ms of [0, 1]) t.strictSame(delays(told(ms), 3), [100, 200, 400], 'less and less often')
   Math.random = () => 0.5
   t.strictSame(delays(retriesOf({}), 3), [500, 1_000, 2_000])
   t.strictSame(delays(told(3_000), 2), [3_000, 3_000], 'the server has spread what it says')
@@ -477,28 +477,26 @@ t.test('bounds hold for what has been decompressed', async (t) => {
 })
 
 t.test('bounds do not depend on how the bytes come', async (t) => {
-  const bytes = (text: string) => new TextEncoder().encode(text)
   const read = (text: string, size: number) => {
-    const read = frameReader(10, () => {})
     const found: unknown[] = []
-    for (let at = 0; at < bytes(text).length; at += size) {
-      for (const one of read(bytes(text).subarray(at, at + size))) {
-        found.push(one instanceof SseClientError ? one.code : one.data)
-        if (one instanceof SseClientError) return found
-      }
+    const parse = frameParser({ onFrame: ({ data }) => found.push(data), maxSize: 10 })
+    for (let at = 0; at < text.length; at += size) {
+      if (!parse(text.slice(at, at + size))) return [...found, 'too long']
     }
     return found
   }
   const cases: [string, unknown[]][] = [
     [`data: ${'a'.repeat(10)}\n\ndata: b\n\n`, ['a'.repeat(10), 'b']],
-    [`data: ${'a'.repeat(11)}\n\ndata: b\n\n`, ['SSE_ERR_EVENT_TOO_LARGE']],
+    [`data: ${'a'.repeat(11)}\n\ndata: b\n\n`, ['too long']],
     ['data: aaaa\ndata: aaaaa\n\ndata: b\n\n', ['aaaa\naaaaa', 'b']],
-    ['data: aaaaa\ndata: aaaaa\n\ndata: b\n\n', ['SSE_ERR_EVENT_TOO_LARGE']],
+    ['data: aaaaa\ndata: aaaaa\n\ndata: b\n\n', ['too long']],
     [`data: b\n\n:${'c'.repeat(9)}\ndata: b\n\n`, ['b', 'b']],
+    [`id: ${'1'.repeat(13)}\ndata: b\n\n`, ['too long']],
+    [`data: b\n\n:${'c'.repeat(16)}\ndata: b\n\n`, ['b', 'too long']],
     ['data: é…😀\n\n', ['é…😀']]
   ]
   for (const [text, expected] of cases) {
-    for (let size = 1; size <= bytes(text).length; size++) t.strictSame(read(text, size), expected, `${JSON.stringify(text)} by ${size}`)
+    for (let size = 1; size <= text.length; size++) t.strictSame(read(text, size), expected, `${JSON.stringify(text)} by ${size}`)
   }
 })
 
@@ -570,6 +568,50 @@ t.test('a stream without ids is not asked for again, unless the caller says so',
   await t.rejects(collect(stream(url, { done: '[DONE]' }), seen), { code: 'SSE_ERR_DISCONNECTED', message: 'The stream broke off' })
   t.strictSame([seen.length, requests.length], [1, 1])
   t.strictSame(await collect(stream(url, { done: '[DONE]', reconnect: true, backoff: { first: 1 } })), seen)
+})
+
+t.test('a signal ends the loop behind the event at which it was aborted, whatever else has come', async (t) => {
+  const { url } = await scriptedServer(t, whole(frame(1) + frame(2) + END), whole(frame(1) + frame(2)))
+  for (const fetch of [globalThis.fetch, deaf]) {
+    const leaving = new AbortController()
+    const seen: unknown[] = []
+    await t.rejects(async () => {
+      for await (const event of stream(url, { fetch, signal: leaving.signal })) {
+        seen.push(event)
+        leaving.abort(new RangeError('enough'))
+      }
+    }, RangeError)
+    t.strictSame(seen, [tick(1)])
+  }
+})
+
+/** A fetch of the caller's own that does not pass the signal on. */
+const deaf: typeof globalThis.fetch = async (input, init) => await fetch(input, { ...init, signal: null })
+
+t.test('a connection is given up though fetch does not heed the signal', async (t) => {
+  const closed: unknown[] = []
+  const open: Answer = (response) => {
+    response.on('close', () => closed.push('closed'))
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).write(frame(1))
+  }
+  const { url } = await scriptedServer(t, open, open, open)
+  const leaving = new AbortController()
+  const aborted = stream(url, { fetch: deaf, signal: leaving.signal })
+  await aborted.next()
+  leaving.abort(new RangeError('enough'))
+  await t.rejects(aborted.next(), RangeError)
+  await t.rejects(collect(stream(url, { fetch: deaf, silence: 1, reconnect: false })), { code: 'SSE_ERR_SILENT' })
+  const left = stream(url, { fetch: deaf })
+  await left.next()
+  await left.return?.()
+  await until(() => closed.length === 3)
+})
+
+t.test('an id in a block without data counts', async (t) => {
+  const { url, requests } = await scriptedServer(t, whole('retry: 100\nid: 7\n\n'), whole('data: 1\n\nid\ndata: 2\n\n' + END))
+  t.strictSame((await collect(stream<{ message: number }>(url, { backoff }))).map(({ data, id }) => [data, id]), [[1, '7'], [2, '']])
+  t.strictSame(requests.map(({ headers }) => headers['last-event-id']), [undefined, '7'])
+  t.match(requests[0]?.headers, { 'cache-control': 'no-cache' })
 })
 
 t.test('nothing waits for headers that do not come', async (t) => {

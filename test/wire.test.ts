@@ -9,7 +9,8 @@ import { comparePositions, epochOf, formatCursor, parseCursor, timeOf } from '..
 import { controlFrame, END_FRAME, escapeJson, HEARTBEAT, prelude } from '../lib/wire/encode.js'
 import { MAX_ID_LENGTH } from '../lib/wire/field.js'
 import { acceptsEventStream, readLastEventId, RESPONSE_HEADERS } from '../lib/wire/headers.js'
-import { withEventsourceParser, withUndici } from './helpers/parsers.js'
+import { frameParser } from '../lib/wire/parse.js'
+import { withEventsourceParser, withOurs, withUndici } from './helpers/parsers.js'
 
 const encoder = new PlainEncoder()
 const encode = (item: unknown) => encoder.encode(item, DEFAULTS)
@@ -133,7 +134,7 @@ function cut (whole: Uint8Array, at: number[]): Uint8Array[] {
   return places.slice(1).map((place, index) => whole.subarray(places[index], place))
 }
 
-for (const [name, parse] of Object.entries({ 'eventsource-parser': withEventsourceParser, undici: withUndici })) {
+for (const [name, parse] of Object.entries({ ours: withOurs, 'eventsource-parser': withEventsourceParser, undici: withUndici })) {
   t.test(`any valid events come back from ${name}, however the bytes are cut`, async (t) => {
     fc.assert(fc.property(fc.array(valid, { maxLength: 5 }), fc.array(fc.nat(), { maxLength: 8 }), (items, at) => {
       const frames = items.map(({ payload, ...meta }) => encode({ ...meta, ...payload }))
@@ -171,6 +172,52 @@ for (const [name, parse] of Object.entries({ 'eventsource-parser': withEventsour
     t.ok(refused > 50, 'the strings are hostile enough')
   })
 }
+
+// The standard's own cases, and those in which parsers are known to differ.
+const read: Array<[text: string | Uint8Array, events: Array<[type: string, data: string, id: string]>, retry?: number]> = [
+  ['data: a\r\n\r\n', [['message', 'a', '']]],
+  ['data: a\r\n\ndata: b\n\rdata: c\r\rdata: d\n\r', [['message', 'a', ''], ['message', 'b', ''], ['message', 'c', ''], ['message', 'd', '']]],
+  ['\ufeffdata: a\n\n', [['message', 'a', '']]],
+  ['\ufeff\ufeffdata: a\n\ndata: b\n\n', [['message', 'b', '']]],
+  ['data: a\n\n\ufeffdata: b\n\n', [['message', 'a', '']]],
+  ['id: 1\ndata: a\n\ndata: b\n\nid\ndata: c\n\n', [['message', 'a', '1'], ['message', 'b', '1'], ['message', 'c', '']]],
+  ['id: 1\ndata: a\n\nid: x\0y\ndata: b\n\n', [['message', 'a', '1'], ['message', 'b', '1']]],
+  ['id: 5\n\ndata: x\n\n', [['message', 'x', '5']]],
+  ['event: foo\n\ndata: x\n\n', [['message', 'x', '']]],
+  ['event: foo\nevent:\ndata: x\n\n', [['message', 'x', '']]],
+  ['event: foo\ndata: x\n\ndata: y\n\n', [['foo', 'x', ''], ['message', 'y', '']]],
+  ['data : x\n data: x\nDATA: x\ndata\0:2\nfoo\n:data:x\ndata: a\n\n', [['message', 'a', '']]],
+  ['data\n\ndata:\ndata\n\ndata:  a\ndata:\tb:c\n\n', [['message', '', ''], ['message', '\n', ''], ['message', ' a\n\tb:c', '']]],
+  ['retry: 03000\nretry: 1e3\nretry: -1\nretry: 10x\nretry: 10 \nretry:\nretry\ndata: a\n\n', [['message', 'a', '']], 3000],
+  ['data: a\n\ndata: b', [['message', 'a', '']]],
+  ['id: 9\ndata: a\n\nid: 10\ndata: part', [['message', 'a', '9']]],
+  [Buffer.from('data: a\xff\xfeb\xc3\n\n', 'latin1'), [['message', 'a\ufffd\ufffdb\ufffd', '']]],
+  ['data: 😀\n\n', [['message', '😀', '']]]
+]
+
+t.test('a stream is read as the standard says, however its bytes are cut', async (t) => {
+  for (const [text, events, retry] of read) {
+    const whole = Buffer.from(text)
+    for (let size = 1; size <= whole.length; size++) {
+      const chunks = Array.from({ length: Math.ceil(whole.length / size) }, (_, index) => whole.subarray(index * size, (index + 1) * size))
+      const parsed = withOurs(chunks)
+      t.strictSame([parsed.events.map(({ type, data, id }) => [type, data, id]), parsed.retry], [events, retry], `${JSON.stringify(String(text))} by ${size}`)
+    }
+  }
+})
+
+t.test('an event that ends with a CR does not wait for what follows, and an id without an event is told', async (t) => {
+  const seen: unknown[] = []
+  const parse = frameParser({ onFrame: ({ data, lastEventId }) => seen.push([data, lastEventId]), lastEventId: '1' })
+  const steps: Array<[text: string, told: unknown[]]> = [
+    ['data: a\r\r', [['a', '1']]], ['\n', []], ['\ndata: b\r', []], ['', []], ['\n\r', [['b', '1']]], ['\n', []],
+    ['id: 1\n\n', []], ['id: 2\n\n', [[undefined, '2']]], ['data: c\n\n', [['c', '2']]]
+  ]
+  for (const [text, told] of steps) {
+    parse(text)
+    t.strictSame(seen.splice(0), told, JSON.stringify(text))
+  }
+})
 
 // Lone surrogates do not survive UTF-8.
 const onWire = (text: string) => Buffer.from(text).toString()

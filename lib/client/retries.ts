@@ -29,7 +29,8 @@ export function retriesOf ({ reconnect = true, backoff: { first = 1_000, most = 
     delayAfter (error) {
       const failures = ++this.failures
       if (!mayPass(error) || !(typeof reconnect === 'function' ? reconnect(error, failures) : reconnect)) return undefined
-      const { told, told: start = first } = this
+      const { told } = this
+      const start = Math.max(told ?? first, LEAST)
       // The server spreads what it tells, so that the first attempt needs no spreading.
       const delay = failures === 1 && told ? told : Math.random() * Math.min(start * 2 ** (failures - 1), Math.max(start, most))
       const retryAfter = Number(error.response?.headers.get('retry-after')) * 1_000 || 0 // a date, which it may be, is no number

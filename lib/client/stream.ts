@@ -1,9 +1,9 @@
 // The client by fetch: for any method, with headers and a body, and only as fast as it is iterated.
 import type { ClientEvents, ReceivedEvent, WithCheck } from '../../types/client.js'
 import type { StreamInit } from '../../types/client-options.js'
+import { frameParser, type ParsedFrame } from '../wire/parse.js'
 import { END } from '../wire/reserved.js'
 import { disconnected, silent, SseClientError } from './client-error.js'
-import { frameReader } from './frames.js'
 import { request } from './request.js'
 import { isStream } from './response.js'
 import { retriesOf } from './retries.js'
@@ -71,7 +71,10 @@ export function stream<Events = unknown, Schemas extends object = {}> (given: st
           }
           link.abort()
           link = new AbortController()
-          const waiting = wait(delay)
+          const waiting = new Promise((resolve) => {
+            const timer = setTimeout(resolve, delay)
+            link.signal.onabort = () => resolve(clearTimeout(timer))
+          })
           onState?.('connecting', error)
           await waiting
           link.signal.throwIfAborted()
@@ -91,19 +94,26 @@ export function stream<Events = unknown, Schemas extends object = {}> (given: st
     const response = await watch(request(init.fetch, url, { ...init as RequestInit, method, signal: link.signal }, own, lastEventId).catch(lost))
     if (!isStream(response)) return
     onState?.('open', undefined)
-    const read = frameReader(maxSize, (ms) => { retries.told = ms })
+    const decoder = new TextDecoder()
+    const frames: ParsedFrame[] = []
+    const parse = frameParser({ onFrame: (frame) => frames.push(frame), onRetry: (ms) => { retries.told = ms }, lastEventId, maxSize })
     const reader = response.body?.getReader()
-    for (let bytes; (bytes = reader && (await watch(reader.read().catch(lost))).value) !== undefined;) {
-      for (const frame of read(bytes)) {
-        if (frame instanceof SseClientError) throw frame
-        const { event = 'message', data, id = lastEventId } = frame
-        if (data === done) return
-        const received = take(init, event, data, id)
-        if (event === END) return
-        lastEventId = id
-        retries.failures = 0
-        if (received) yield received
+    try {
+      for (let bytes; (bytes = reader && (await watch(reader.read().catch(lost))).value) !== undefined;) {
+        const fits = parse(decoder.decode(bytes, { stream: true }))
+        for (const { event, data, lastEventId: id } of frames.splice(0)) {
+          if (data && data === done) return
+          const received = data === undefined ? undefined : take(init, event, data, id)
+          if (event === END) return
+          lastEventId = id
+          retries.failures = 0
+          if (received) yield received
+          link.signal.throwIfAborted() // by whoever has got it
+        }
+        if (!fits) throw new SseClientError('SSE_ERR_EVENT_TOO_LARGE', `Expected events of at most ${maxSize} characters`)
       }
+    } finally {
+      reader?.cancel().catch(() => {}) // a fetch that does not heed the signal would keep the connection
     }
     if (done !== undefined || (method === 'GET' && reconnect !== false)) throw disconnected()
   }
@@ -116,18 +126,11 @@ export function stream<Events = unknown, Schemas extends object = {}> (given: st
   /** What is waited for, but no longer than `silence` allows, nor when the connection is given up: the caller's own function may know of neither. */
   function watch<Value> (work: Value | PromiseLike<Value>): Promise<Value> {
     const timer = silence ? setTimeout(() => link.abort(silent(silence)), silence) : undefined
-    const givenUp = new Promise<never>((_resolve, reject) => { link.signal.onabort = () => reject(link.signal.reason) }) // before there is another link
-    return Promise.race([work, givenUp]).finally(() => clearTimeout(timer))
-  }
-
-  /** Until it is over or the connection is given up. */
-  function wait (ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms)
-      link.signal.onabort = () => {
-        clearTimeout(timer)
-        resolve()
-      }
+    const { signal } = link // before there is another one
+    const givenUp = new Promise<never>((_resolve, reject) => {
+      signal.onabort = () => reject(signal.reason)
+      if (signal.aborted) reject(signal.reason)
     })
+    return Promise.race([givenUp, work]).finally(() => clearTimeout(timer))
   }
 }

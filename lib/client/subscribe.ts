@@ -41,7 +41,7 @@ export function subscribe<Events = unknown, Schemas extends object = {}> (given:
   const { withCredentials = false } = existing ?? options
   const Kind = (existing?.constructor ?? globalThis.EventSource) as EventSourceClass // as all kinds are made
   const { connect = (url: string) => new Kind(url, { withCredentials }) } = options
-  const url = new URL(existing?.url ?? new Request(given as string | URL).url) // a relative one becomes absolute, where there is a page
+  const url = existing?.url ?? new Request(given as string | URL).url // a relative one becomes absolute, where there is a page
   const retries = retriesOf(options)
   const handle = { state: existing?.readyState === OPEN ? 'open' : 'connecting', error: undefined, lastEventId: options.lastEventId ?? '', close: () => settle() } as { -readonly [Key in keyof ClientSubscription]: ClientSubscription[Key] } // which it stays for its owner
   let source: EventSourceLike | undefined
@@ -134,8 +134,9 @@ export function subscribe<Events = unknown, Schemas extends object = {}> (given:
 
   // An EventSource cannot send a header of its own, so a new one says by its query where to go on.
   function here (): string {
-    if (handle.lastEventId) url.searchParams.set('lastEventId', handle.lastEventId)
-    return url.href
+    if (!handle.lastEventId) return url
+    const other = url.replace(/&?lastEventId=[^&#]*|#.*/g, '') // to the letter, as it may be signed
+    return `${other}${other.includes('?') ? '&' : '?'}lastEventId=${encodeURIComponent(handle.lastEventId)}`
   }
 
   function tell (state: ClientState, error?: ClientError): void {

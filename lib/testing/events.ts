@@ -1,9 +1,9 @@
-// From the pieces of a body to events: the one parser of streams in this package, which is not ours.
+// From the pieces of a body to events.
 import { AssertionError } from 'node:assert'
 import type { Readable } from 'node:stream'
-import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import type { ReadEvent } from '../../types/testing.js'
 import { isText } from '../schema/text.js'
+import { frameParser, type ParsedFrame } from '../wire/parse.js'
 import { RESERVED_PREFIX } from '../wire/reserved.js'
 
 type Schemas = Readonly<Record<string, unknown>>
@@ -14,12 +14,19 @@ type Schemas = Readonly<Record<string, unknown>>
  */
 export async function * eventsIn (body: Readable, schemas: Schemas | undefined): AsyncGenerator<ReadEvent> {
   const decoder = new TextDecoder()
-  const parsed: EventSourceMessage[] = []
-  const parser = createParser({ onEvent: (event) => parsed.push(event) })
+  const parsed: ParsedFrame[] = []
+  const parse = frameParser({ onFrame: (frame) => parsed.push(frame) })
+  let isFirst = true
+  let id: string | undefined // of a block without data, which is that of the next event
   for await (const chunk of body as AsyncIterable<string | Uint8Array>) { // as bodies give them
-    parser.feed(typeof chunk === 'string' ? chunk : decoder.decode(chunk, { stream: true }))
-    for (const { event = 'message', data, id } of parsed.splice(0)) {
+    // A decoder drops the byte order mark that a stream may begin with.
+    parse(typeof chunk === 'string' ? isFirst ? chunk.replace(/^\ufeff/, '') : chunk : decoder.decode(chunk, { stream: true }))
+    isFirst = false
+    for (const { event, data, hasId, lastEventId } of parsed.splice(0)) {
+      if (hasId) id = lastEventId
+      if (data === undefined) continue
       yield { event, data: schemas === undefined ? decode(data) : decodeBy(schemas, event, data), ...id === undefined ? {} : { id } }
+      id = undefined
     }
   }
 }

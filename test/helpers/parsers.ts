@@ -1,7 +1,8 @@
-// Two parsers that nobody here wrote, as functions from bytes to events.
+// Our parser and two that nobody here wrote, as functions from bytes to events.
 import { createRequire } from 'node:module'
 import type { Transform } from 'node:stream'
 import { createParser } from 'eventsource-parser'
+import { frameParser } from '../../lib/wire/parse.js'
 
 export interface ParsedEvent { type: string, data: string, id: string | undefined }
 export interface Parsed { events: ParsedEvent[], retry: number | undefined }
@@ -17,6 +18,17 @@ export const withEventsourceParser: Parse = (chunks) => {
     onRetry: (retry) => { parsed.retry = retry }
   })
   for (const chunk of chunks) parser.feed(decoder.decode(chunk, { stream: true }))
+  return parsed
+}
+
+export const withOurs: Parse = (chunks) => {
+  const parsed: Parsed = { events: [], retry: undefined }
+  const decoder = new TextDecoder()
+  const parse = frameParser({
+    onFrame: ({ event, data, lastEventId }) => { if (data !== undefined) parsed.events.push({ type: event, data, id: lastEventId }) },
+    onRetry: (retry) => { parsed.retry = retry }
+  })
+  for (const chunk of chunks) parse(decoder.decode(chunk, { stream: true }))
   return parsed
 }
 
