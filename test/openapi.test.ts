@@ -274,6 +274,33 @@ t.test('references lead somewhere, and everything else comes through', async (t)
   }
 })
 
+t.test('schemas of one $id that differ are different components', async (t) => {
+  const same = (properties: Parameters<typeof Type.Object>[0]) => Type.Object(properties, { $id: 'Same' })
+  for (const version of VERSIONS) {
+    const app = await build(t, version, (app) => {
+      app.addSchema(Type.Object({ shared: Type.Integer() }, { $id: 'Same' }))
+      app.get('/a', { schema: { sse: { x: same({ n: Type.Integer() }) } } }, (_request, reply) => reply.sse([]))
+      app.get('/b', { schema: { sse: { x: same({ m: Type.String() }), again: Type.Array(Type.Ref('Same')) } } }, (_request, reply) => reply.sse([]))
+      app.get('/c', { schema: { sse: { x: same({ n: Type.Integer() }) } } }, (_request, reply) => reply.sse([]))
+      app.get('/d', { schema: { sse: { x: Type.Recursive((This) => Type.Object({ kids: Type.Array(This) }), { $id: 'Tree' }) } } }, (_request, reply) => reply.sse([]))
+      app.get('/e', { schema: { sse: { x: Type.Recursive((This) => Type.Object({ next: Type.Optional(This) }), { $id: 'Tree' }) } } }, (_request, reply) => reply.sse([]))
+    })
+    for (let time = 0; time < 2; time++) {
+      const document = documentOf(app)
+      const payload = (path: string, event = 'x') => {
+        const { itemSchema, schema } = document.paths[path].get.responses[200].content['text/event-stream']
+        const { data } = (version === '3.2.0' ? itemSchema : schema).oneOf.find(({ title }: Tree) => title === event).properties
+        return data[version === '3.0.3' ? 'x-contentSchema' : 'contentSchema']
+      }
+      const at = ({ $ref }: Tree): Tree => $ref.split('/').slice(1).reduce((node: Tree, key: string) => node[key], document)
+      t.strictSame(['/a', '/b', '/c', '/d', '/e'].map((path) => Object.keys(at(payload(path)).properties)), [['n'], ['m'], ['n'], ['kids'], ['next']])
+      t.strictSame(Object.keys(at(payload('/b', 'again').items).properties), ['shared'], 'of another event it is the shared one')
+      t.strictSame(at(payload('/d')).properties.kids.items, payload('/d'))
+      t.strictSame(at(payload('/e')).properties.next, payload('/e'), 'a reference leads to the one that it stands in')
+    }
+  }
+})
+
 t.test('a component can be called by its title', async (t) => {
   const given = await document(t, '3.1.1', (app) => {
     app.get('/a', { schema: { sse: { tree: { type: 'object', properties: { name: { type: 'string' }, again: { $ref: '#/properties/name' }, children: { type: 'array', items: { $ref: '#' } } } } } } }, async () => '')

@@ -10,13 +10,13 @@ import type { Version } from './version.js'
 
 /** @param definitions gets what the payloads refer to */
 export function eventSchema (facts: StreamFacts, version: Version, definitions: Definitions): Schema {
-  const { schemas, where, options: { minimal, onError } } = facts
+  const { schemas, options: { minimal, onError } } = facts
   const own = schemas === undefined
     ? [minimal ? dataAlone({ title: 'event' }, TEXT) : ANY_EVENT]
     : Object.entries(schemas).map(([name, schema]) => {
       const { description } = Object(schema) as Schema // which may be `true`
       const about = { title: name, ...(description === undefined ? {} : { description }) }
-      const payload = payloadSchema(schema, where, name, version, definitions)
+      const payload = payloadSchema(schema, facts, name, version, definitions)
       const data = isText(schema) ? payload as Schema : json(payload, version) // of text it is an object
       return minimal ? dataAlone(about, data) : namedEvent(name, about, data)
     })

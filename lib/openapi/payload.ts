@@ -3,6 +3,7 @@
 import { mapChildren } from '../schema/children.js'
 import { follow } from '../schema/pointer.js'
 import { isStandard, jsonSchemaOf } from '../schema/standard.js'
+import type { StreamFacts } from './facts.js'
 import type { Version } from './version.js'
 
 type Node = Readonly<Record<string, unknown>>
@@ -27,15 +28,26 @@ const OF_TIMESTAMPS = ['exclusiveMaximumTimestamp', 'exclusiveMinimumTimestamp',
 const TARGETS_OF_3_0 = ['openapi-3.0', 'draft-07'] as const
 
 /**
- * @param where tells the schema, together with the event's name, from all others in the document
+ * @param facts where it stands, which together with the event's name tells the schema from all others in the document, and what others are there
  * @param definitions gets what the schema refers to within itself
  */
-export function payloadSchema (schema: unknown, where: string, name: string, version: Version, definitions: Definitions): unknown {
+export function payloadSchema (schema: unknown, { where, shared, ids }: StreamFacts, name: string, version: Version, definitions: Definitions): unknown {
   const root = isStandard(schema) ? jsonSchemaOf(schema, version === '3.0' ? TARGETS_OF_3_0 : ['draft-2020-12']) : schema
   const own: Scope = { id: encodeURIComponent(`${where} ${name}`), title: name, root }
   const { $defs: ownDefs = {} } = root as Node // which may be `true`
   const bundled = Object.values(ownDefs as Node).filter((schema): schema is Node => typeof (schema as Node).$id === 'string')
+  /** Of schemas that stand in this one, by the `$id` that they have there. */
+  const inner = new Map<string, string>()
+  name$ids(root)
   return visit(root, own)
+
+  // Before anything else: what refers to one may stand before it, or within.
+  function name$ids (given: unknown): unknown {
+    if (typeof given !== 'object' || given === null || bundled.includes(given as Node)) return given
+    const { $id } = given as Node
+    if (isName($id)) inner.set($id, ids.idOf($id, given, shared))
+    return mapChildren(given, name$ids)
+  }
 
   function visit (given: unknown, scope: Scope): unknown {
     if (typeof given !== 'object' || given === null) return given
@@ -43,7 +55,7 @@ export function payloadSchema (schema: unknown, where: string, name: string, ver
     if (bundled.includes(node)) return node // defined where something refers to it
     if (typeof node.$ref === 'string') return visitRef(node, node.$ref, scope)
     const { $defs, $schema, definitions: _, ...copy } = onTheWire(mapChildren(node, (child) => visit(child, scope)), version) // what is referred to there has been defined
-    return typeof copy.$id === 'string' && !copy.$id.startsWith('#') ? define(copy.$id, () => copy) : copy
+    return isName(copy.$id) ? define(inner.get(copy.$id) ?? copy.$id, () => copy) : copy
   }
 
   function visitRef (node: Node, ref: string, scope: Scope): unknown {
@@ -51,7 +63,7 @@ export function payloadSchema (schema: unknown, where: string, name: string, ver
     if (defs !== undefined && Object.hasOwn(defs, ref)) return define(`${scope.id}.${ref}`, () => nameless(visit(nameless(defs[ref]), { ...scope, defs })), ref)
     const [uri = '', pointer = ''] = ref.split('#')
     const target = uri === '' ? scope : scopeOf(absolute(uri, (scope.root as Node).$id))
-    if (target === undefined) return { $ref: ref }
+    if (target === undefined) return { $ref: inner.get(uri) ?? ref }
     const found = follow(target.root, pointer, target.id)
     return define(`${target.id}.${pointer}`, () => visit(nameless(found), target), pointer.split('/').at(-1) || target.title)
   }
@@ -68,6 +80,11 @@ export function payloadSchema (schema: unknown, where: string, name: string, ver
     }
     return { $ref: id }
   }
+}
+
+/** An `$id` that is not an anchor within its schema. */
+function isName ($id: unknown): $id is string {
+  return typeof $id === 'string' && !$id.startsWith('#')
 }
 
 /** As Ajv resolves it. What has no URI to start from stands as it is. */

@@ -11,6 +11,7 @@ import { memoryBroker } from '../channel/memory-broker.js'
 import { Clock } from '../clock.js'
 import { guard } from '../guard.js'
 import { Meter } from '../metrics.js'
+import { SchemaIds } from '../openapi/ids.js'
 import { resolvePluginOptions, type ResolvedOptions } from '../options.js'
 import type { Mismatch } from '../schema/encoder.js'
 import type { SseStream, StreamHost } from '../stream/stream.js'
@@ -23,6 +24,7 @@ export class Host implements StreamHost, HubHost {
   readonly clock = new Clock()
   readonly turns = new Turns()
   readonly gate = new Gate()
+  readonly schemaIds = new SchemaIds()
   readonly setHeaders = setHeaders
   readonly options: ResolvedOptions
   readonly hub: Hub

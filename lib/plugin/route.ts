@@ -76,7 +76,7 @@ export function prepareRoutes (host: Host, app: FastifyInstance): void {
     options.config = { // Fastify copies it, symbols included
       ...options.config,
       [kRoute]: route,
-      swaggerTransform: swaggerTransform !== false && transformOf(() => ({ where, schemas, options: route.options, ends, hasTopics: hasChannelFor(schemas, host) }), swaggerTransform)
+      swaggerTransform: swaggerTransform !== false && transformOf(() => ({ where, schemas, options: route.options, ends, shared: this.getSchemas(), ids: host.schemaIds, hasTopics: hasChannelFor(schemas, host) }), swaggerTransform)
     } as Config
 
     // A stream outlives any timeout that is meant for ordinary handlers.
