@@ -328,7 +328,7 @@ t.test('Redis', { skip, jobs: 4 }, async (t) => {
     await client.has(2)
     t.strictSame(client.seen, [1, 2])
     await far.isLive()
-    await far.publish(3)
+    await far.insist(3)
     await client.has(3)
   })
 
@@ -511,7 +511,7 @@ t.test('Redis', { skip, jobs: 4 }, async (t) => {
     await a.publish(1)
     await client.has(1)
     await b.isLive()
-    await a.publish(2)
+    await a.insist(2)
     await client.has(2)
     t.equal(disconnected(), 2, 'what it was told before, it is not told again')
   })
@@ -535,7 +535,7 @@ t.test('Redis', { skip, jobs: 4 }, async (t) => {
     await until(() => client.seen.some((one) => typeof one === 'string'), 'its client is told')
     clearInterval(busy)
     await b.isLive()
-    await c.publish(1_000_000)
+    await c.insist(1_000_000)
     await client.has(1_000_000)
   })
 
@@ -777,7 +777,7 @@ t.test('Redis', { skip, jobs: 4 }, async (t) => {
     await near.publish(2)
     await may('&sse:*') // to the topic, it has none yet
     await far.isLive()
-    await near.publish(3)
+    await near.insist(3)
     await client.has(3)
     await may('allchannels')
     for (let n = 4; n < 300 && !(await redis.cli('PUBSUB', 'NUMSUB', '{sse:ticks}')).endsWith('2'); n++) await delay(10)

@@ -65,6 +65,17 @@ const THREE = [
 
 const tick = (n: number) => ({ event: 'tick', data: { n }, id: String(n) })
 
+t.test('an answer that is no stream has no events, and a mistyped option is told', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  for (const answer of [await app.inject('/none'), await app.inject({ url: '/none', payloadAsStream: true }), new Response('{}', { status: 404, headers: { 'content-type': 'application/json' } })]) {
+    t.throws(() => readEvents(answer), { code: 'SSE_ERR_INVALID_SOURCE', message: /to be a stream, got 404 with application\/json/ })
+  }
+  t.strictSame(await readEvents(new Response(null, { status: 204 })), [])
+  t.throws(() => readEvents('', { untill: 1 } as object), { code: 'SSE_ERR_INVALID_OPTION', message: 'Unknown option `untill` of readEvents(). Known are `events`, `max`, `within`' })
+  await t.rejects(collect(app, '/', { untill: 1 } as object), { code: 'SSE_ERR_INVALID_OPTION', message: /^Unknown option `untill` of collect\(\)/ })
+})
+
 t.test('readEvents takes whatever a test has at hand', async (t) => {
   const { app } = await build(t, three)
   const base = await app.listen({ port: 0, host: '127.0.0.1' })

@@ -13,9 +13,17 @@ export function bodyOf (given: StreamBody | StreamAnswer | null): Readable {
   if (typeof given === 'string' || given instanceof Uint8Array) return Readable.from([given])
   if (given === null) return Readable.from([]) // the body of an answer that has none
   if (typeof given === 'object' && 'getReader' in given) return Readable.fromWeb(given as ReadableStream) // what has a reader is one
-  if (typeof given === 'object' && 'stream' in given) return injected(given)
-  if (typeof given === 'object' && 'body' in given) return bodyOf(given.body)
+  if (typeof given === 'object' && 'stream' in given) return injected(streamed(given))
+  if (typeof given === 'object' && 'body' in given) return bodyOf(streamed(given).body)
   throw new SSE_ERR_INVALID_SOURCE(`Expected what readEvents() is given to be an answer or its body, got ${kindOf(given)}`)
+}
+
+/** An answer of another type has no events, and a test that expects none would pass. 204 has no type. */
+function streamed<Answer extends object> (answer: Answer): Answer {
+  const { headers, status, statusCode = status } = answer as { headers?: Readonly<Record<string, unknown>> | Headers, status?: unknown, statusCode?: unknown }
+  const type = headers instanceof Headers ? headers.get('content-type') : headers?.['content-type']
+  if (typeof type !== 'string' || /^text\/event-stream\s*(;|$)/i.test(type)) return answer
+  throw new SSE_ERR_INVALID_SOURCE(`Expected the answer that readEvents() is given to be a stream, got ${String(statusCode)} with ${type}`)
 }
 
 /** A server that is not told by `signal` would take a reader that has left for one that does not read. */

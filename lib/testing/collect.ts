@@ -5,6 +5,7 @@ import { RESERVED_PREFIX } from '../wire/reserved.js'
 import { connect, type Connection } from './connect.js'
 import { within } from './deadline.js'
 import { gather, WITHIN_MS } from './gather.js'
+import { checkOptions } from './options.js'
 import { Watch } from './watch.js'
 
 /**
@@ -22,7 +23,7 @@ import { Watch } from './watch.js'
  *
  * @param url path and query
  * @throws (rejects) AssertionError where the answer is no stream, where the stream ends before `until` holds, and where that takes
- *   more than `max` events or `within` ms; SSE_ERR_INVALID_OPTION where the application does not listen, for `via: 'socket'`; what
+ *   more than `max` events or `within` ms; SSE_ERR_INVALID_OPTION, also where the application does not listen, for `via: 'socket'`; what
  *   `until` or a function in `on` throws
  */
 export async function collect<const Schemas extends Record<string, unknown> = Record<never, never>> (
@@ -30,6 +31,7 @@ export async function collect<const Schemas extends Record<string, unknown> = Re
   url: string,
   options: CollectOptions<Schemas> = {}
 ): Promise<Array<ReadEventOf<Schemas>>> {
+  checkOptions(options, ['events', 'max', 'within', 'until', 'on', 'method', 'headers', 'body', 'lastEventId', 'via'], 'of collect()')
   const { events: schemas, within: ms = WITHIN_MS, max, on, until, ...asked } = options as object as CollectOptions // by whatever schemas: below here they are values
   const route = `${asked.method ?? 'GET'} ${url}`
   const leaving = new AbortController()
