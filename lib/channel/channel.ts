@@ -1,8 +1,8 @@
 // Channels as their users see them.
 import type { Channel, PublishOptions, SubscribeOptions, Subscription, Topic } from '../../types/channel.js'
+import { SSE_ERR_INVALID_OPTION } from '../errors.js'
 import type { ChannelCore } from './core.js'
 import type { Hub } from './hub.js'
-import { SSE_ERR_INVALID_OPTION } from '../errors.js'
 import { subscribeTo, TopicSubscription, type Part, type TopicRef } from './subscription.js'
 
 export class ChannelTopic implements Topic, TopicRef {

@@ -1,7 +1,7 @@
 // A channel behind its typed face: its pattern, its options, and how its events become frames.
+import { isDeepStrictEqual } from 'node:util'
 import type { BrokerEvent, Retention } from '../../types/broker.js'
 import type { ChannelOptions, PublishOptions } from '../../types/channel.js'
-import { isDeepStrictEqual } from 'node:util'
 import { describe, kindOf, unknownName } from '../describe.js'
 import { disown } from '../guard.js'
 import { SSE_ERR_EVENT_TOO_LARGE, SSE_ERR_INVALID_CHANNEL, SSE_ERR_INVALID_OPTION, SSE_ERR_UNKNOWN_EVENT } from '../errors.js'
