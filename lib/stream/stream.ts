@@ -297,7 +297,7 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
     return destination === this.reply.raw
   }
 
-  // To Fastify a reply is sent when it was hijacked, or when its response has ended, which is not where one is piped.
+  // Fastify considers a reply sent once it was hijacked, or its response has ended, and not where a body is being piped.
   get isHijacked (): boolean {
     return this.reply.sent
   }
