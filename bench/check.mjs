@@ -1,6 +1,6 @@
 // `npm run bench:check`: the hot paths against the limits written by hand, in one short run. What is allowed is more
 // than was measured when this was written, which is room for a noisy machine, and less than a path that has become twice
-// as slow. Run `npm run build` first.
+// as slow. What is not met is measured once more: such a machine can be busy for a minute, and a slow path is slow twice. Run `npm run build` first.
 import { boundLine, machine } from './harness/report.mjs'
 
 const CHECKS = [
@@ -22,10 +22,15 @@ for (const { name, options } of CHECKS) {
     console.log('- this machine cannot count them')
     continue
   }
-  const { bounds, failures } = await run({ peers: false, ...options })
-  for (const [file, failure] of Object.entries(failures)) console.log(`- ${file} has failed: ${failure}`)
-  for (const bound of bounds) {
-    console.log(boundLine(bound))
-    if (!bound.holds) process.exitCode = 1
+  for (let attempt = 1; ; attempt++) {
+    const { bounds, failures } = await run({ peers: false, ...options })
+    for (const [file, failure] of Object.entries(failures)) console.log(`- ${file} has failed: ${failure}`)
+    for (const bound of bounds) console.log(boundLine(bound))
+    if (bounds.every(({ holds }) => holds)) break
+    if (attempt === 2) {
+      process.exitCode = 1
+      break
+    }
+    console.log('Once more:')
   }
 }

@@ -1,6 +1,7 @@
 // The client in the browsers themselves, in a window and in a worker: one page, and the same account of it from each.
 import { EventEmitter, once } from 'node:events'
 import { existsSync } from 'node:fs'
+import { setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import cors from '@fastify/cors'
 import { Type } from '@sinclair/typebox'
@@ -54,7 +55,10 @@ await fetch('report', { method: 'POST', headers: { 'content-type': 'application/
 function ticks (reply: FastifyReply, most = 3, end = () => {}): FastifyReply {
   return reply.sse(async function * ({ lastEventId }) {
     for (let n = Number(lastEventId ?? 0) + 1; n <= 3; n++) {
-      if (n > most) return end()
+      if (n > most) {
+        await turn() // what was given is written
+        return end()
+      }
       yield { event: 'tick', data: { n }, id: String(n) }
     }
   }, { openAfter: 0, end: most === 3 })
