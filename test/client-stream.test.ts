@@ -588,6 +588,13 @@ t.test('a signal ends the loop behind the event at which it was aborted, whateve
 /** A fetch of the caller's own that does not pass the signal on. */
 const deaf: typeof globalThis.fetch = async (input, init) => await fetch(input, { ...init, signal: null })
 
+t.test('a callback may abort what it is told of', async (t) => {
+  const { url } = await scriptedServer(t, standing(frame(1)))
+  const leaving = new AbortController()
+  const onState = (state: ClientState) => { if (state === 'open') leaving.abort(new RangeError('enough')) }
+  await t.rejects(collect(stream(url, { fetch: deaf, signal: leaving.signal, onState })), RangeError)
+})
+
 t.test('a connection is given up though fetch does not heed the signal', async (t) => {
   const closed: unknown[] = []
   const open: Answer = (response) => {

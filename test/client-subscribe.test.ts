@@ -228,11 +228,11 @@ t.test('of a channel: goodbye, what was missed, and a position where there was n
 })
 
 t.test('a connection without events for too long is given up', async (t) => {
-  const { log, asked } = await follow(t, [standing(frame(1)), whole(''), whole(frame(2) + END)], { silence: 50 })
+  const { log, asked } = await follow(t, [standing(frame(1)), whole(''), whole(frame(2) + END)], { silence: 500 })
   await log.closed
   t.strictSame(asked(), [['GET', '/'], ['HEAD', '/?lastEventId=1'], ['GET', '/?lastEventId=1']])
   t.strictSame(log.states, [['open'], ['connecting', 'SSE_ERR_SILENT'], ['open'], ['closed']])
-  t.equal(log.errors[0]?.message, 'Nothing came for 50 ms')
+  t.equal(log.errors[0]?.message, 'Nothing came for 500 ms')
 
   const unanswered = await follow(t, [mute, status(502), standing('')], { silence: 50, reconnect: (_error, failures) => failures < 2 })
   await unanswered.log.closed

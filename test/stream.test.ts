@@ -157,6 +157,10 @@ t.test('the first bytes tell when to reconnect, spread by a quarter', async (t) 
 t.test('a header that the handler has set is left alone', async (t) => {
   const { app } = await serve(t, (app) => {
     app.get('/', (_request, reply) => reply.header('Cache-Control', 'private').header('x-mine', '1').type('text/event-stream').sse(['a']))
+    app.get('/head', (_request, reply) => {
+      reply.sse(async function * () { await turn(); await turn(); yield 'a' }, { onClose: () => { reply.raw.end('Fastify') } })
+      reply.raw.write('past ')
+    })
     app.get('/raw', (_request, reply) => { reply.raw.setHeader('X-Accel-Buffering', 'yes'); return reply.sse(['a']) })
     app.get('/status', (_request, reply) => reply.code(201).sse(['a']))
   })
@@ -687,10 +691,13 @@ t.test('over a limit an EventSource is told to come back, others get 503, and no
     app.get('/total', { config: { sse: { maxConnections: 2 } } }, hold)
     app.get('/key', { config: { sse: { maxConnections: { perKey: 1, key: (request) => String((request.query as { user?: string }).user) } } } }, hold)
     app.get('/two', { config: { sse: { maxConnections: { perKey: 2 } } } }, hold)
+    app.get('/number', { config: { sse: { maxConnections: { perKey: 1, key: () => 7 } } } }, hold)
     app.get('/plain', hold)
   }, { retry: 1_000, maxConnections: { total: 5 } })
   const enter = async (path: string) => { const client = await RawSocket.request(base, path); await client.until('in'); return client }
 
+  await enter('/number')
+  t.equal((await app.inject('/number')).statusCode, 503)
   const first = await enter('/total')
   await enter('/total')
   const browser = await app.inject({ url: '/total', headers: asEventSource })
@@ -759,6 +766,7 @@ t.test('a reply can be streamed once', async (t) => {
   t.equal(reason, 'error')
   t.match(error, { code: 'SSE_ERR_ALREADY_SENT' })
   t.equal((await app.inject('/beside')).body, 'something end')
+  t.equal((await app.inject('/head')).body, 'past Fastify')
   t.equal((await app.inject('/raw')).body, 'past Fastify')
   t.match(await whenClosed(3), { reason: 'error', error: { code: 'SSE_ERR_ALREADY_SENT' } })
 })

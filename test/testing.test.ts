@@ -65,6 +65,12 @@ const THREE = [
 
 const tick = (n: number) => ({ event: 'tick', data: { n }, id: String(n) })
 
+t.test('text in pieces, with a byte order mark, and an id in a block of its own', async (t) => {
+  t.strictSame(await readEvents(Readable.from(['\ufeffda', 'ta: 1\n', '\nid: 7\n\n', 'data: 2\n\ndata: 3\n\n'])), [
+    { event: 'message', data: 1 }, { event: 'message', data: 2, id: '7' }, { event: 'message', data: 3 }
+  ])
+})
+
 t.test('an answer that is no stream has no events, and a mistyped option is told', async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())

@@ -10,8 +10,8 @@ export interface ConnectionLimits {
   total?: number
   /** Streams open at once that share a key. */
   perKey?: number
-  /** What streams have in common. Returns a string. @default request => request.ip */
-  key?: (request: FastifyRequest) => string
+  /** What streams have in common: a string or a number. @default request => request.ip */
+  key?: (request: FastifyRequest) => string | number
 }
 
 /** `undefined` is the same as no value, so that one can be passed on under `exactOptionalPropertyTypes`. */

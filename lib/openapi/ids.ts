@@ -9,11 +9,9 @@ export class SchemaIds {
   idOf ($id: string, schema: object, shared: Readonly<Record<string, unknown>>): string {
     if (Object.hasOwn(shared, $id) && !this.#schemas.has($id)) this.#schemas.set($id, JSON.stringify(shared[$id]))
     const text = JSON.stringify(schema)
-    for (let count = 1; ; count++) {
-      const id = count === 1 ? $id : `${$id}-${count}`
-      const known = this.#schemas.get(id)
-      if (known === undefined) this.#schemas.set(id, text)
-      if (known === undefined || known === text) return id
-    }
+    let id = $id
+    for (let count = 2; (this.#schemas.get(id) ?? text) !== text; count++) id = `${$id}-${count}`
+    this.#schemas.set(id, text)
+    return id
   }
 }

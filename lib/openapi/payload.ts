@@ -43,9 +43,9 @@ export function payloadSchema (schema: unknown, { where, shared, ids }: StreamFa
 
   // Before anything else: what refers to one may stand before it, or within.
   function name$ids (given: unknown): unknown {
-    if (typeof given !== 'object' || given === null || bundled.includes(given as Node)) return given
+    if (typeof given !== 'object' || given === null) return given
     const { $id } = given as Node
-    if (isName($id)) inner.set($id, ids.idOf($id, given, shared))
+    if (isName($id) && !bundled.includes(given as Node)) inner.set($id, ids.idOf($id, given, shared))
     return mapChildren(given, name$ids)
   }
 
@@ -55,7 +55,7 @@ export function payloadSchema (schema: unknown, { where, shared, ids }: StreamFa
     if (bundled.includes(node)) return node // defined where something refers to it
     if (typeof node.$ref === 'string') return visitRef(node, node.$ref, scope)
     const { $defs, $schema, definitions: _, ...copy } = onTheWire(mapChildren(node, (child) => visit(child, scope)), version) // what is referred to there has been defined
-    return isName(copy.$id) ? define(inner.get(copy.$id) ?? copy.$id, () => copy) : copy
+    return isName(copy.$id) ? define(inner.get(copy.$id) as string, () => copy) : copy
   }
 
   function visitRef (node: Node, ref: string, scope: Scope): unknown {

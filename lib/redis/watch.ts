@@ -210,9 +210,8 @@ export class Watch {
     const { subscriptions } = this.#host
     for (const [topic, { before, head }] of heads) {
       const one = subscriptions.wanted.get(topic)
-      if (one?.seen === undefined) continue
-      // Redis had what was known here, and what it had has come.
-      if (head !== undefined && epochOf(head) === epochOf(one.seen) && comparePositions(before, head) <= 0 && comparePositions(head, one.seen) <= 0) continue
+      // Nobody wants it any more; or Redis had what was known here, and what it had has come.
+      if (one?.seen === undefined || (head !== undefined && epochOf(head) === epochOf(one.seen) && comparePositions(before, head) <= 0 && comparePositions(head, one.seen) <= 0)) continue
       one.seen = head
       subscriptions.renew(topic)
       this.#host.suspect(topic)

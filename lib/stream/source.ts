@@ -78,15 +78,15 @@ function letGo (source: Readable): void {
  *
  * @param failed is told of what it throws
  */
-export function discardSource (source: unknown, failed: (error: unknown) => void = () => {}): void {
+export function discardSource (source: unknown, failed?: (error: unknown) => void): void {
   try {
     if (source instanceof Readable) letGo(source)
     else if (source instanceof ReadableStream) source.cancel().catch(() => {})
     else if (typeof source === 'object' && source !== null && 'return' in source && typeof source.return === 'function') {
       const returned: unknown = source.return()
-      if (isThenable(returned)) returned.then(undefined, failed)
+      if (isThenable(returned)) returned.then(undefined, (error) => failed?.(error))
     }
   } catch (error) {
-    failed(error)
+    failed?.(error)
   }
 }
