@@ -12,7 +12,7 @@ import type { Host } from './host.js'
 const WHERE = ['channel', 'params', 'key']
 
 /** Kinds of topics, not topics: more come from a channel() in a handler, which would never end. */
-const MAX_CHANNELS = 10_000
+const MAX_CHANNELS = 1_000
 
 /** What `app.sse` gives, for each instance its own: a channel finds the shared schemas of where it is defined. */
 export function decorateInstance (host: Host, app: FastifyInstance): { getter (this: FastifyInstance): Sse } {
