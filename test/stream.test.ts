@@ -157,10 +157,6 @@ t.test('the first bytes tell when to reconnect, spread by a quarter', async (t) 
 t.test('a header that the handler has set is left alone', async (t) => {
   const { app } = await serve(t, (app) => {
     app.get('/', (_request, reply) => reply.header('Cache-Control', 'private').header('x-mine', '1').type('text/event-stream').sse(['a']))
-    app.get('/head', (_request, reply) => {
-      reply.sse(async function * () { await turn(); await turn(); yield 'a' }, { onClose: () => { reply.raw.end('Fastify') } })
-      reply.raw.write('past ')
-    })
     app.get('/raw', (_request, reply) => { reply.raw.setHeader('X-Accel-Buffering', 'yes'); return reply.sse(['a']) })
     app.get('/status', (_request, reply) => reply.code(201).sse(['a']))
   })
@@ -696,8 +692,10 @@ t.test('over a limit an EventSource is told to come back, others get 503, and no
   }, { retry: 1_000, maxConnections: { total: 5 } })
   const enter = async (path: string) => { const client = await RawSocket.request(base, path); await client.until('in'); return client }
 
-  await enter('/number')
+  const counted = await enter('/number')
   t.equal((await app.inject('/number')).statusCode, 503)
+  counted.leave()
+  await until(() => app.sse.stats().open === 0)
   const first = await enter('/total')
   await enter('/total')
   const browser = await app.inject({ url: '/total', headers: asEventSource })
@@ -743,6 +741,10 @@ t.test('a reply can be streamed once', async (t) => {
     app.get('/meanwhile', (_request, reply) => {
       reply.sse(async function * () { await turn(); await turn(); yield 'a' })
       reply.send('something else')
+    })
+    app.get('/head', (_request, reply) => {
+      reply.sse(async function * () { await turn(); await turn(); yield 'a' }, { onClose: () => { reply.raw.end('Fastify') } })
+      reply.raw.write('past ')
     })
     app.get('/raw', (_request, reply) => {
       reply.sse(async function * () { await null; yield 'a' })
