@@ -47,7 +47,7 @@ test('a value of another type is an error', () => {
   expect<SseOptions>().type.not.toBeAssignableFrom({ maxDuration: true })
   expect<SseOptions>().type.not.toBeAssignableFrom({ stallTimeout: false })
   expect<SseOptions>().type.not.toBeAssignableFrom({ maxConnections: { total: '10' } })
-  expect<SseOptions>().type.not.toBeAssignableFrom({ maxConnections: { key: () => 1 } })
+  expect<SseOptions>().type.not.toBeAssignableFrom({ maxConnections: { key: () => true } })
   expect<SseOptions>().type.not.toBeAssignableFrom({ shutdown: false })
   expect<SseOptions>().type.not.toBeAssignableFrom({ shutdown: { spread: '1000' } })
   expect<SseOptions>().type.not.toBeAssignableFrom({ onError: 'no' })
