@@ -495,6 +495,18 @@ t.test('a reader that takes nothing for stallTimeout is cut, one that is slow is
   slow.leave()
 })
 
+t.test('a process that stood still takes nobody for stalled', async (t) => {
+  const served = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse(function * () { yield 'x'.repeat(20_000_000) }))
+  }, { stallTimeout: 120 })
+  const client = await RawSocket.request(served.base, '/', { headers: { accept: 'text/event-stream', connection: 'close' } })
+  await once(client.socket, 'data')
+  t.ok(client.socket.bytesRead < 20_000_000, 'the rest waits')
+  for (const end = performance.now() + 400; performance.now() < end;);
+  await client.ended()
+  t.ok(client.complete)
+})
+
 t.test('stalls are seen over HTTP/2 and through inject as well', async (t) => {
   const flood = function * () { for (;;) yield 'x'.repeat(50_000) }
   const served = await serve(t, (app) => {

@@ -2,7 +2,10 @@
 import type { Http2ServerResponse } from 'node:http2'
 import type { FastifyReply } from 'fastify'
 
-/** Looks at a blocked socket within the timeout. */
+/**
+ * Looks at a blocked socket within the timeout. As many in a row must find it as it was: of the time by the clock alone, a
+ * process that stood still knows nothing, and would cut readers who were waiting for it.
+ */
 const LOOKS = 4
 
 /**
@@ -12,8 +15,8 @@ const LOOKS = 4
 export class StallWatch {
   readonly #reply: FastifyReply
   readonly #timeout: number
-  /** When it last moved, as far as we have seen. */
-  #movedAt: number
+  /** Looks since it last moved. */
+  #unmoved = 0
   #queued = Infinity
   /** When to look next, in ms of the clock. */
   lookAt: number
@@ -21,7 +24,6 @@ export class StallWatch {
   constructor (reply: FastifyReply, timeout: number, now: number) {
     this.#reply = reply
     this.#timeout = timeout
-    this.#movedAt = now
     this.lookAt = now + timeout / LOOKS
   }
 
@@ -30,11 +32,10 @@ export class StallWatch {
     const queued = queuedBytes(this.#reply)
     // The first look has nothing to compare with: at the write itself the socket is still corked.
     // Where nothing waits, it is not the reader who is waited for, but a transform in between.
-    if (queued === 0 || (queued < this.#queued && this.#queued !== Infinity)) this.#movedAt = now
+    this.#unmoved = queued === 0 || (queued < this.#queued && this.#queued !== Infinity) ? 0 : this.#unmoved + 1
     this.#queued = queued
-    const left = this.#movedAt + this.#timeout - now
-    this.lookAt = now + Math.max(1, Math.min(left, this.#timeout / LOOKS))
-    return left <= 0
+    this.lookAt = now + this.#timeout / LOOKS
+    return this.#unmoved === LOOKS
   }
 }
 
