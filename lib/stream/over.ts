@@ -9,7 +9,10 @@ export function isOver (raw: FastifyReply['raw']): boolean {
   return raw.destroyed === true || raw.writableEnded || ('stream' in raw && (raw.stream as { destroyed: boolean }).destroyed) // of HTTP/2
 }
 
+/** By which pipes, and Node from 24 on for responses that wait behind another on their connection, tell that the client left. */
+const CLIENT_LEFT = ['ERR_STREAM_PREMATURE_CLOSE', 'ECONNRESET']
+
 /** Whether this side has cut it for a reason of its own, as Fastify does at a handlerTimeout. */
 export function wasDestroyed ({ errored }: FastifyReply['raw']): boolean {
-  return errored instanceof Error && (errored as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE' // by which pipes tell that the client left
+  return errored instanceof Error && !CLIENT_LEFT.includes((errored as NodeJS.ErrnoException).code ?? '')
 }
