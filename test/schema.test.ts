@@ -125,6 +125,7 @@ t.test('a property that the schema does not declare stays at home', async (t) =>
   t.strictSame(await roundTrip(t, Type.Record(Type.String({ pattern: '^a/' }), Type.Integer()), { 'a/1': 1, secret: 2 }), { 'a/1': 1 })
   t.strictSame(await roundTrip(t, Type.Module({ P: Type.Object({ a: Type.Integer() }) }).Import('P'), { a: 1, secret: 2 }), { a: 1 })
   t.strictSame(await roundTrip(t, Type.Object({ a: Type.Integer() }), { a: 1, toJSON: () => ({ a: 1, secret: 2 }) }), { a: 1 })
+  t.strictSame(await roundTrip(t, Type.Object({ a: Type.Integer() }), { a: 1, secret: 2, toJSON () { return this } }), { a: 1 })
   t.strictSame(await roundTrip(t, Type.Tuple([Type.Object({ a: Type.Integer() }), Type.Object({ b: Type.Integer() })]), [{ a: 1, b: 2 }, { b: 1, a: 2 }]), [{ a: 1 }, { b: 1 }])
 })
 
@@ -171,6 +172,8 @@ t.test('a JSON Schema that nobody made with TypeBox is checked all the same', as
   const share = (app: FastifyInstance) => {
     app.addSchema({ $id: 'tree', type: 'object', properties: { t: { $ref: '#/x-types/v' }, kids: { type: 'array', items: { $ref: '#' } } }, 'x-types': { v: { type: 'string' } } })
     app.addSchema({ $id: 'node', type: 'object', properties: { v: { type: 'integer' }, next: { $ref: 'node#' } }, required: ['v'] })
+    app.addSchema({ $id: 'one', type: 'object', properties: { id: { $id: '#id', type: 'string' } } })
+    app.addSchema({ $id: 'two', type: 'object', properties: { id: { $id: '#id', type: 'integer' } } })
   }
   const good: Array<[schema: object, data: unknown]> = [
     [{}, { a: 1 }],
@@ -187,6 +190,12 @@ t.test('a JSON Schema that nobody made with TypeBox is checked all the same', as
     [{ not: { type: 'string' } }, 7],
     [{ type: 'array', items: [{ type: 'integer' }], minItems: 1, maxItems: 1, additionalItems: false }, [1]],
     [{ type: 'object', patternProperties: { '^(.*)$': { type: 'integer' } } }, { a: 1 }],
+    [{ type: 'array', items: { type: 'string' }, maxItems: 0 }, []],
+    [{ type: 'object', additionalProperties: { type: 'object', additionalProperties: { type: 'number' } } }, { a: { b: 1 }, b: { c: 1 } }],
+    [{ type: 'object', properties: { m: { type: 'object', patternProperties: { '^a': { type: 'integer' } }, additionalProperties: { type: 'string' } } } }, { m: { a: 1, b: 'x' } }],
+    [{ type: 'object', definitions: { address: { $id: '#address', type: 'object', properties: { city: { type: 'string' } } } }, required: ['name'], properties: { name: { type: 'string' }, address: { $ref: '#address' } } }, { name: 'Ann', address: { city: 'Bern' } }],
+    [{ type: 'object', properties: { n: { $anchor: 'n', type: 'integer' }, m: { $ref: '#n' } } }, { n: 1, m: 2 }],
+    [{ type: 'array', items: { anyOf: [{ $ref: 'one#id' }, { $ref: 'two#id' }] } }, ['a', 1]],
     [{ $ref: 'node#' }, { v: 1, next: { v: 2 } }],
     [{ $ref: 'node#', nullable: true }, null],
     [{ $ref: 'tree' }, { t: 'a', kids: [{ t: 'b', kids: [] }] }],
@@ -206,6 +215,8 @@ t.test('a JSON Schema that nobody made with TypeBox is checked all the same', as
   const bad: Array<[schema: object, data: unknown, path: string]> = [
     [{ type: 'object', required: ['a'], properties: { a: { type: 'integer' } } }, { a: '1' }, '/a'],
     [{ type: 'string', nullable: true }, 7, '/'],
+    [{ type: 'object', additionalProperties: { type: 'object', additionalProperties: { type: 'number' } } }, { a: { b: 'x' }, b: { b: 1 } }, '/a/b'],
+    [{ type: 'object', properties: { m: { type: 'object', patternProperties: { '^a': { type: 'integer' } }, additionalProperties: { type: 'string' } } } }, { m: { a: 1, b: 2 } }, '/m/b'],
     [{ $ref: 'node#' }, { v: 1, next: { v: 'x' } }, '/next'],
     [{ type: 'integer', not: { const: 5 } }, 5, '/'],
     [{ type: 'integer', not: { const: 5 } }, 'x', '/'],
@@ -372,7 +383,7 @@ t.test('a bad schema stops the start, and names event and route', async (t) => {
   }
   for (const schemas of [7, [], null, Type.Object({})]) await t.rejects(declare(schemas), { code, message: /schema\.sse of GET \/x/ })
   for (const name of ['open', 'error', 'sse.end', 'a\nb', 'a\rb', 'a\0', '']) await t.rejects(declare({ [name]: Type.Any() }), { code }, JSON.stringify(name))
-  for (const schema of [7, null, undefined, [], { type: 'strange' }, { type: 'array', items: [{}] }, { const: {} }, { maxLength: 1 }, { type: 'object', properties: {}, patternProperties: { '^a': {} } }, Type.Unsafe({ $ref: '#/%zz' }), { type: 7 }, { type: 'object', dependentRequired: {} }, Type.Unsafe({ type: 'string', oneOf: [] }), Type.Function([], Type.Any()), Type.BigInt(), Type.Void(), Type.Undefined(), Type.Object({ a: Type.Promise(Type.Any()) }), Type.Array(Type.Uint8Array()), Type.Ref('Nobody'), Type.Unsafe({ $ref: '#/a/b/c' }), Type.Object({ a: Type.String({ format: 'nonsense' }) })]) {
+  for (const schema of [7, null, undefined, [], { type: 'strange' }, { type: 'array', items: [{}] }, { const: {} }, { maxLength: 1 }, { type: 'object', properties: {}, patternProperties: { '^a': {} } }, { type: 'object', patternProperties: { '^a': {}, '^b': {} } }, { type: 'array', items: [{}], minItems: 1, maxItems: 1, uniqueItems: true }, { type: 'array', maxItems: 0, contains: {} }, Type.Unsafe({ $ref: '#nobody' }), Type.Unsafe({ $ref: '#/%zz' }), { type: 7 }, { type: 'object', dependentRequired: {} }, Type.Unsafe({ type: 'string', oneOf: [] }), Type.Function([], Type.Any()), Type.BigInt(), Type.Void(), Type.Undefined(), Type.Object({ a: Type.Promise(Type.Any()) }), Type.Array(Type.Uint8Array()), Type.Ref('Nobody'), Type.Unsafe({ $ref: '#/a/b/c' }), Type.Object({ a: Type.String({ format: 'nonsense' }) })]) {
     await t.rejects(declare({ tick: schema }), { code, message: /event `tick` in schema\.sse of GET \/x/ })
   }
 })

@@ -8,7 +8,7 @@ import { SSE_ERR_INVALID_SCHEMA } from '../errors.js'
 type Node = Readonly<Record<string, unknown>>
 
 /** Keywords that say nothing of what is valid, or hold schemas for others to refer to. */
-const ANNOTATIONS = ['$comment', '$defs', '$id', '$schema', 'contentEncoding', 'contentMediaType', 'default', 'definitions', 'deprecated', 'description', 'discriminator', 'examples', 'readOnly', 'title', 'writeOnly']
+const ANNOTATIONS = ['$anchor', '$comment', '$defs', '$id', '$schema', 'contentEncoding', 'contentMediaType', 'default', 'definitions', 'deprecated', 'description', 'discriminator', 'examples', 'readOnly', 'title', 'writeOnly']
 
 /** Each is a condition of its own. */
 const CONDITIONS = ['$ref', 'allOf', 'anyOf', 'const', 'enum', 'not'] as const
@@ -26,6 +26,9 @@ const KEYWORDS: Readonly<Record<string, readonly string[]>> = {
   object: ['additionalProperties', 'maxProperties', 'minProperties', 'patternProperties', 'properties', 'required'],
   string: ['format', 'maxLength', 'minLength', 'pattern']
 }
+
+/** Of the keywords of arrays, those that TypeBox does not look at in a tuple. */
+const UNCHECKED_IN_LISTS = ['contains', 'maxContains', 'minContains', 'uniqueItems']
 
 const KINDS: Readonly<Record<string, string>> = { Date: 'Date', boolean: 'Boolean', integer: 'Integer', null: 'Null', number: 'Number', string: 'String' }
 
@@ -61,6 +64,8 @@ function typesOf (node: Node, path: string): string[] {
 function ofType (type: string, node: Node, annotations: Node, path: string): TSchema {
   const own = { ...annotations, ...pick(node, KEYWORDS[type] as readonly string[]), type } // typesOf knows the type
   if (type === 'object' && 'patternProperties' in own) {
+    const patterns = Object.keys(own.patternProperties as object) // as the keyword has it
+    if (patterns.length !== 1) throw new SSE_ERR_INVALID_SCHEMA(`Expected one pattern in the \`patternProperties\` of ${path}, got ${patterns.length}: others would go unchecked`)
     if ('properties' in own || 'required' in own) throw new SSE_ERR_INVALID_SCHEMA(`\`patternProperties\` beside other properties in the schema of ${path} is not supported: they would go unchecked`)
     return kinded('Record', own)
   }
@@ -71,7 +76,9 @@ function ofType (type: string, node: Node, annotations: Node, path: string): TSc
   }
   if (type !== 'array') return kinded(KINDS[type] as string, own)
   const { items, minItems, maxItems, additionalItems } = node
-  if (maxItems === 0) return kinded('Tuple', { ...own, minItems: 0 })
+  const unchecked = maxItems === 0 || Array.isArray(items) ? UNCHECKED_IN_LISTS.find((keyword) => keyword in node) : undefined
+  if (unchecked !== undefined) throw new SSE_ERR_INVALID_SCHEMA(`Keyword \`${unchecked}\` in the schema of ${path} is not supported where each item has a schema of its own: it would go unchecked`)
+  if (maxItems === 0) return kinded('Tuple', { ...own, items: [], minItems: 0 })
   if (!Array.isArray(items)) return kinded('Array', { items: {}, ...own })
   if (minItems !== items.length || (maxItems !== items.length && additionalItems !== false)) throw new SSE_ERR_INVALID_SCHEMA(`Expected \`minItems\` and \`maxItems\` in the schema of ${path} to be ${items.length}, as \`items\` is a list of so many`)
   return kinded('Tuple', { ...own, maxItems: items.length, additionalItems: false })

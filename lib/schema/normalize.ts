@@ -12,6 +12,9 @@ import { withRefinements } from './refinement.js'
 /** Values of these kinds have no JSON form. */
 const UNSENDABLE = new Set(['AsyncIterator', 'BigInt', 'Constructor', 'Function', 'Iterator', 'Promise', 'Symbol', 'Uint8Array'])
 
+/** Keywords whose schema is for properties that are declared nowhere else. */
+const OF_OTHER_PROPERTIES = new Set(['additionalProperties', 'unevaluatedProperties'])
+
 export interface Normalized {
   schema: TSchema
   /** Shared schemas that it refers to, directly or not. */
@@ -25,6 +28,7 @@ export interface Normalized {
 export function normalize (schema: unknown, shared: Readonly<Record<string, unknown>>, where: string): Normalized {
   const references = new Map<string, TSchema>()
   let modules = 0
+  let parts = 0
   const normalized = visit(schema, where, { id: '', schema })
   if (normalized[Kind] === 'Undefined' || normalized[Kind] === 'Void') {
     throw new SSE_ERR_INVALID_SCHEMA(`Expected the schema of ${where} to have a JSON form. For an event without a payload use Type.Null()`)
@@ -46,9 +50,22 @@ export function normalize (schema: unknown, shared: Readonly<Record<string, unkn
     if (kind === 'Ref' || isBareRef(node)) return visitRef(String(node.$ref), path, root)
 
     const known = typeof kind === 'string' && kind !== 'Unsafe' ? node as unknown as TSchema : withKind(node, path) // it has a kind
-    const copy = mapChildren(known, (child, key) => visit(child, `${path}/${key}`, root))
+    const copy = mapChildren(known, (child, key) => {
+      const make = () => visit(child, `${path}/${key}`, root)
+      return OF_OTHER_PROPERTIES.has(key) ? apart(make) : make()
+    })
+    if (typeof copy.$id === 'string' && copy.$id.startsWith('#')) delete copy.$id // a name within its root, which another root may give too
     if (copy[Kind] === 'String' && typeof copy.format === 'string') copy.format = formatOf(copy.format, path)
-    return withRefinements(copy, node as Record<string, unknown>)
+    const whole = withRefinements(copy, node as Record<string, unknown>)
+    return copy[Kind] === 'Record' && typeof copy.additionalProperties === 'object' ? apart(() => whole) : whole
+  }
+
+  /**
+   * In a function of its own. What TypeBox compiles for a property that is not declared calls it `key`, and `value` within a record, also
+   * where a schema further in does so.
+   */
+  function apart (make: () => TSchema): TSchema {
+    return reference(`part ${++parts}`, make)
   }
 
   function visitRef (ref: string, path: string, root: Root): TSchema {

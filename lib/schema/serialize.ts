@@ -97,7 +97,7 @@ class Generator {
     if (date) body += 'if (v instanceof Date && !Number.isNaN(v.getTime())) return `"${v.toISOString()}"`\n'
     if (objects.length + arrays.length === 0) return body
     body = `if (typeof v === "object" && v !== null && !(v instanceof Date) && typeof v.toJSON === "function") v = v.toJSON()\n${body}`
-    body += 'if (typeof v === "object" && v !== null && typeof v.toJSON !== "function") {\n'
+    body += 'if (typeof v === "object" && v !== null && !(v instanceof Date)) {\n'
     if (arrays.length > 0) body += `if (Array.isArray(v)) {\n${this.#arrayBody(arrays)}}\n`
     if (objects.length > 0) body += `if (!Array.isArray(v)) {\n${this.#objectBody(objects)}}\n`
     return body + '}\n'
