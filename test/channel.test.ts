@@ -409,6 +409,15 @@ t.test('a filter that fails ends the stream, and nothing passes', async (t) => {
   }
 })
 
+t.test('what a filter has passed is sent, though it fails at what comes next', async (t) => {
+  const { read, publish, whenClosed } = await news(t, {}, { filter: ({ data }) => { if (data.n === 3) throw new Error('broken'); return true } })
+  const stream = await read()
+  await stream.until('sse.cursor')
+  const ids = await Promise.all([publish(1), publish(2), publish(3), publish(4)])
+  t.match(await stream.end(), `event: tick\ndata: {"n":1}\nid: ${ids[0]}\n\nevent: tick\ndata: {"n":2}\nid: ${ids[1]}\n\nevent: sse.error\ndata: {"message":"The stream failed"}\n\n`)
+  t.equal((await whenClosed()).reason, 'error')
+})
+
 t.test('a filter may end its own stream', async (t) => {
   const { app, base, whenClosed } = await serve(t, (app) => {
     app.addHook('onResponse', async () => {}) // with one, Fastify listens for errors of the response until it is finished

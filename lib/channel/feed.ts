@@ -10,7 +10,7 @@ import { Chunk } from '../wire/chunk.js'
 import { claimsPosition } from '../wire/headers.js'
 import { epochOf, formatCursor, isPosition, parseCursor } from '../wire/cursor.js'
 import { Cursor } from './cursor.js'
-import { cursorFrame, frameOf, minimalFrameOf, resetFrame, select, type Entries, type Selection } from './frames.js'
+import { cursorFrame, frameOf, minimalFrameOf, resetFrame, select, type Entries } from './frames.js'
 import type { Hub } from './hub.js'
 import { Permit } from './permit.js'
 import type { HistoryPage } from './replay.js'
@@ -87,6 +87,7 @@ export class Feed implements Supply, SnapshotOwner {
   heartbeat (): string | undefined {
     if (!this.#isPlaced) return undefined
     if (this.permit.isDue) this.recheck()
+    if (this.permit.isAsking || this.#lost.length > 0) return undefined // where it stands is behind what it has not been told
     const id = this.#id()
     if (id === this.#lastId || this.#shares || this.#snapshots !== undefined) return undefined
     this.#lastId = id
@@ -344,14 +345,17 @@ export class Feed implements Supply, SnapshotOwner {
   #sendOwn (cursor: Cursor, entries: Entries, from: number): void {
     const { topic, part } = cursor
     const { minimal } = this.stream.options
-    const filter = part.filter && ((entry: BrokerEntry) => this.stream.isOpen && passes(part, topic.eventOf(entry), this.stream.request))
-    let selection: Selection
-    try {
-      selection = this.#callOut(() => select(entries, from, topic.options.latest, filter))
-    } catch (error) {
-      this.stream.fail(error)
-      return
-    }
+    let failure: { error: unknown } | undefined
+    const filter = part.filter && ((entry: BrokerEntry) => {
+      if (failure !== undefined || !this.stream.isOpen) return false
+      try {
+        return passes(part, topic.eventOf(entry), this.stream.request)
+      } catch (error) {
+        failure = { error }
+        return false
+      }
+    })
+    const selection = this.#callOut(() => select(entries, from, topic.options.latest, filter))
     let text = ''
     for (const entry of selection.chosen) {
       cursor.position = entry.id
@@ -360,6 +364,7 @@ export class Feed implements Supply, SnapshotOwner {
     cursor.place = selection.next
     cursor.position = selection.position
     if (text !== '') this.#write(new Chunk(text), selection.chosen.length)
+    if (failure !== undefined) this.stream.fail(failure.error) // behind what came before: the client stands there when it is back
   }
 
   #write (chunk: Chunk, events: number): void {
