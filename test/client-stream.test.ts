@@ -595,6 +595,19 @@ t.test('a callback may abort what it is told of', async (t) => {
   await t.rejects(collect(stream(url, { fetch: deaf, signal: leaving.signal, onState })), RangeError)
 })
 
+t.test('who leaves in a callback before the connection ends is gone, and nothing is asked again', async (t) => {
+  const { url, requests } = await scriptedServer(t, whole(`${frame(1)}event: sse.bye\ndata: {"reason":"shutdown"}\n\n`))
+  const abort = new RangeError('enough')
+  for (const callback of ['sse.bye', 'reconnect']) {
+    const leaving = new AbortController()
+    const leave = () => { leaving.abort(abort); return true }
+    await t.rejects(collect(stream(url, { signal: leaving.signal, backoff: { first: 1 }, ...(callback === 'reconnect' ? { reconnect: leave } : { on: { 'sse.bye': leave } }) })), RangeError, callback)
+  }
+  const events = stream(url, { backoff: { first: 1 }, on: { 'sse.bye': () => { void events.return?.() } } })
+  t.strictSame(await collect(events), [tick(1)])
+  t.equal(requests.length, 3)
+})
+
 t.test('a connection is given up though fetch does not heed the signal', async (t) => {
   const closed: unknown[] = []
   const open: Answer = (response) => {

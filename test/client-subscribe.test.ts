@@ -352,6 +352,11 @@ t.test('what a callback throws is the platform\'s to report', async (t) => {
   t.throws(() => source.play('tick', { data: '1', lastEventId: '7' }), RangeError)
   t.strictSame([subscription.state, subscription.lastEventId], ['connecting', '7'], 'and the stream goes on')
   subscription.close()
+
+  const ended = new Played()
+  const done = subscribe(ended, { on: { 'sse.end' () { throw new RangeError('mine') } } })
+  t.throws(() => ended.play('sse.end', { data: '{}', lastEventId: '~end' }), RangeError)
+  t.strictSame([done.state, ended.readyState], ['closed', 2], 'but not behind its end')
 })
 
 t.test('what is still on its way from an EventSource that was given up is not heard', async (t) => {

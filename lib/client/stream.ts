@@ -15,7 +15,7 @@ const SILENCE_MS = 45_000
 const MAX_SIZE = 8 * 2 ** 20
 
 /** Why a connection is given up whose reader has left. */
-const kLeft = Symbol('left')
+const LEFT = {}
 
 /**
  * Asks for a stream and gives its events one after another, over as many connections as it takes. The first request is made when the
@@ -48,7 +48,7 @@ export function stream<Events = unknown, Schemas extends object = {}> (given: st
   const close = events.return.bind(events)
   // By itself it would wait for the event that is being waited for.
   events.return = () => {
-    link.abort(kLeft)
+    link.abort(LEFT)
     return close(undefined)
   }
   return events as AsyncGenerator<ReceivedEvent> as AsyncGenerator<ClientEvents<Events, Schemas>> // what the server's schemas say, or what has been checked
@@ -58,13 +58,15 @@ export function stream<Events = unknown, Schemas extends object = {}> (given: st
     signal?.addEventListener('abort', onAbort)
     let failure: SseClientError | undefined
     try {
-      signal?.throwIfAborted()
+      throwIfLeft()
       for (;;) {
         try {
           return yield * connect()
         } catch (error) {
+          throwIfLeft()
           if (!(error instanceof SseClientError)) throw error
           const delay = retries.delayAfter(error)
+          throwIfLeft() // by what the caller was asked
           if (!delay) {
             failure = error
             throw error
@@ -77,16 +79,22 @@ export function stream<Events = unknown, Schemas extends object = {}> (given: st
           })
           onState?.('connecting', error)
           await waiting
-          link.signal.throwIfAborted()
+          throwIfLeft()
         }
       }
     } catch (error) {
-      if (error !== kLeft) throw error
+      if (error !== LEFT) throw error
     } finally {
       signal?.removeEventListener('abort', onAbort)
       if (!failure?.response) link.abort() // what was refused, its reader may want to read
       onState?.('closed', failure)
     }
+  }
+
+  /** Also where a callback left before a failure: then there is another link, and nobody would tell it. */
+  function throwIfLeft (): void {
+    signal?.throwIfAborted()
+    if (link.signal.reason === LEFT) throw LEFT
   }
 
   async function * connect (): AsyncGenerator<ReceivedEvent, undefined> {
@@ -108,7 +116,7 @@ export function stream<Events = unknown, Schemas extends object = {}> (given: st
           lastEventId = id
           retries.failures = 0
           if (received) yield received
-          link.signal.throwIfAborted() // by whoever has got it
+          throwIfLeft() // by whoever has got it
         }
         if (!fits) throw new SseClientError('SSE_ERR_EVENT_TOO_LARGE', `Expected events of at most ${maxSize} characters`)
       }

@@ -81,12 +81,13 @@ export function subscribe<Events = unknown, Schemas extends object = {}> (given:
     try {
       const received = take(untyped, type, data, handle.lastEventId)
       retries.failures = 0
-      if (type === END) settle()
       if (received) on[type]?.(received.data, received)
     } catch (error) {
       if (!(error instanceof SseClientError)) throw error
       if (mayPass(error)) reason = error
       else settle(error)
+    } finally {
+      if (type === END) settle()
     }
   }
 
