@@ -462,6 +462,47 @@ t.test('a handler that fails behind reply.sse(), in the same turn: its error is 
   }
 })
 
+t.test('a source and a handler that fail in the same turn: one answer, of the handler, however long a hook looks at it', async (t) => {
+  const seen: unknown[] = []
+  const { base } = await startApp(t, options, (app) => {
+    app.addHook('onError', async (_request, _reply, error) => { seen.push(error.message); await nextTurn(); await nextTurn() })
+    app.get('/', async (_request, reply) => {
+      reply.sse(function * () { throw new Error('of the source') })
+      throw teapot()
+    })
+  })
+  const answer = await readStream(base)
+  t.equal(answer.status, 418)
+  t.match(JSON.parse(await answer.end()), { statusCode: 418 })
+  t.strictSame(seen, [teapot().message])
+})
+
+t.test('what somebody has put in place of reply.send() goes on hearing of answers', async (t) => {
+  const sent: string[] = []
+  const { base } = await startApp(t, options, (app) => {
+    app.addHook('onRequest', async (_request, reply) => {
+      const { send } = reply
+      reply.send = function (payload) {
+        sent.push(payload instanceof Error ? payload.message : typeof payload)
+        return send.call(this, payload)
+      }
+    })
+    app.get('/', (_request, reply) => reply.sse(three))
+    app.get('/fails', (_request, reply) => reply.sse(function * () { throw teapot() }))
+  })
+  t.equal(await (await readStream(base)).end(), whole(1, 2, 3))
+  t.equal((await readStream(`${base}/fails`)).status, 418)
+  t.strictSame(sent, ['object', teapot().message, teapot().message], 'the second time by the error handler')
+})
+
+t.test('a hook may send the head itself', async (t) => {
+  const { base } = await startApp(t, options, (app) => {
+    app.addHook('onSend', async (_request, reply, payload) => { reply.raw.flushHeaders(); return payload })
+    app.get('/', (_request, reply) => reply.sse(three))
+  })
+  t.equal(await (await readStream(base)).end(), whole(1, 2, 3))
+})
+
 t.test('a handler that returns something else: that is the answer, and the stream tells of the mistake', async (t) => {
   const life = new Life()
   const closes = new Closes()

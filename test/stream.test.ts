@@ -495,6 +495,17 @@ t.test('a reader that takes nothing for stallTimeout is cut, one that is slow is
   slow.leave()
 })
 
+t.test('a stream without a heartbeat is cut like any other', async (t) => {
+  const flood = function * () { for (;;) yield 'x'.repeat(50_000) }
+  for (const options of [{ minimal: true }, { heartbeat: false }] as const) {
+    const served = await serve(t, (app) => { app.get('/', (_request, reply) => reply.sse(flood, options)) }, { stallTimeout: 120, openAfter: 0 })
+    const client = await RawSocket.request(served.base, '/')
+    client.stall()
+    t.equal((await served.whenClosed()).reason, 'stalled')
+    client.leave()
+  }
+})
+
 t.test('a process that stood still takes nobody for stalled', async (t) => {
   const served = await serve(t, (app) => {
     app.get('/', (_request, reply) => reply.sse(function * () { yield 'x'.repeat(20_000_000) }))
@@ -613,6 +624,8 @@ t.test('a source that finishes ends an EventSource for good, and nobody else', a
     t.equal(response.body, '')
   }
   t.equal(runs, 0, 'the handler need not run')
+  t.equal((await app.inject({ url: '/', headers: back, method: 'HEAD' })).statusCode, 204)
+  runs = 0
   t.equal((await app.inject({ url: '/undeclared', headers: back })).statusCode, 204)
   t.equal(runs, 1, 'without schema.sse or config.sse it does, but its source does not start')
   t.equal((await app.inject({ url: '/', headers: back, method: 'POST' })).statusCode, 200)
@@ -632,6 +645,18 @@ t.test('a minimal stream is data lines and a last word', async (t) => {
   t.equal((await app.inject({ url: '/idle', headers: asEventSource })).body, 'data: a\n\n')
   t.equal((await app.inject('/fails')).body, 'data: a\n\ndata: {"error":{"message":"The stream failed"}}\n\n')
   t.equal((await app.inject({ url: '/', headers: { ...asEventSource, 'last-event-id': '~end' } })).statusCode, 200)
+})
+
+t.test('who asks for a minimal stream and is turned away gets an error, and no event', async (t) => {
+  const { app, base } = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse(async function * () { yield 'a'; await never() }, { minimal: true, maxConnections: 1 }))
+  })
+  const first = await RawSocket.request(base, '/')
+  await first.until('a')
+  const { statusCode, headers } = await app.inject({ url: '/', headers: asEventSource })
+  t.equal(statusCode, 503)
+  t.ok(Number(headers['retry-after']) > 0)
+  first.leave()
 })
 
 t.test('onError decides what the client is told', async (t) => {
@@ -889,6 +914,24 @@ t.test('pipelined streams end with their connection', async (t) => {
   t.strictSame([(await served.whenClosed(3)).reason, ...served.closed.map(({ reason }) => reason)], Array(4).fill('client'))
   await until(() => ended === 3)
   t.equal(served.app.sse.stats().open, 0)
+})
+
+t.test('a pipelined request whose client left before its stream began gets none', async (t) => {
+  let asked = 0
+  let answer = () => {}
+  const isTime = new Promise<void>((resolve) => { answer = resolve })
+  const { app, base } = await serve(t, (app) => {
+    app.get('/', (_request, reply) => reply.sse(async function * () { yield 'a'; await never() }))
+    app.get('/late', async (_request, reply) => { asked++; await isTime; return reply.sse(async function * () { yield 'a'; await never() }) })
+  })
+  const client = await RawSocket.request(base, '/')
+  client.ask('/late')
+  await until(() => asked === 1)
+  client.leave()
+  await until(() => app.sse.stats().closed.client === 1)
+  answer()
+  await turn()
+  t.match(app.sse.stats(), { open: 0, closed: { client: 1 } })
 })
 
 t.test('a file that cannot be opened crashes nothing, started or not', async (t) => {

@@ -41,14 +41,14 @@ export function answerEnded (reply: FastifyReply): void {
 
 /**
  * Come back later. An EventSource stops for good at any status but 200, so it gets 200, a delay, and the end;
- * others get 503 with `Retry-After`.
+ * others, and who asks for a minimal stream, get 503 with `Retry-After`.
  */
 export function turnAway (reply: FastifyReply, options: ResolvedOptions, reason: CloseReason | 'maxConnections'): void {
   const retry = reason === 'shutdown' ? retryWithin(options.shutdown.spread) : reconnectDelay(options)
   // A kept-alive connection that falls idle after server.close() began would hold it for the keepAliveTimeout,
   // 72 s by default. HTTP/2 has no such header and no such wait.
   if (reason === 'shutdown' && reply.request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
-  if (isEventSource(reply)) {
+  if (isEventSource(reply) && !options.minimal) { // whoever reads data lines alone would take them for the answer
     setHeaders(reply)
     reply.code(200).send(prelude(retry) + controlFrame(BYE, { reason }))
   } else {

@@ -18,7 +18,7 @@ import type { SseStream, StreamHost } from '../stream/stream.js'
 import { Turns } from '../stream/turns.js'
 import { setHeaders, turnAway } from './answer.js'
 import { Gate } from './gate.js'
-import { release } from './pending.js'
+import { isReplaced, release } from './pending.js'
 
 export class Host implements StreamHost, HubHost {
   readonly clock = new Clock()
@@ -87,6 +87,7 @@ export class Host implements StreamHost, HubHost {
     // In a later turn, when an async handler that failed to return the reply has made Fastify send `undefined`, which
     // must find the reply still reserved.
     setImmediate(() => {
+      if (isReplaced(reply)) return // by the error of a handler that failed in the same turn, which an onError hook may still look at
       release(reply)
       if (!reply.sent && !reply.raw.headersSent) reply.send(error)
     })

@@ -4,12 +4,21 @@ import type { SseStream } from '../stream/stream.js'
 import { unsetHeaders } from './answer.js'
 
 const kStream = Symbol('fastify-typed-sse.stream')
+const kSend = Symbol('fastify-typed-sse.send')
+const kIsReplaced = Symbol('fastify-typed-sse.isReplaced')
 
-type Reserved = FastifyReply & { [kStream]?: SseStream }
+interface Reserved extends FastifyReply {
+  [kStream]?: SseStream
+  /** What somebody has put in place of Fastify's own, as tracers do. */
+  [kSend]?: FastifyReply['send']
+  [kIsReplaced]?: true
+}
+
 type Settle = (value?: undefined) => void
 
 /** Marks the reply as taken, by a stream or by what decides whether there is one, until it is released. */
 export function reserve (reply: FastifyReply, stream?: SseStream): void {
+  if (Object.hasOwn(reply, 'send')) Object.assign(reply, { [kSend]: reply.send })
   reply.send = send
   if (stream === undefined) return
   (reply as Reserved)[kStream] = stream
@@ -22,7 +31,16 @@ export function isReserved (reply: FastifyReply): boolean {
 
 /** The stream came to nothing before its response was committed: the reply is the handler's again. */
 export function release (reply: FastifyReply): void {
-  if (isReserved(reply)) reply.send = Object.getPrototypeOf(reply).send
+  if (isReserved(reply)) reply.send = sendOf(reply)
+}
+
+/** Whether another answer has been given in the stream's place, which hooks may still hold. */
+export function isReplaced (reply: FastifyReply): boolean {
+  return (reply as Reserved)[kIsReplaced] === true
+}
+
+function sendOf (reply: Reserved): FastifyReply['send'] {
+  return reply[kSend] ?? Object.getPrototypeOf(reply).send
 }
 
 /**
@@ -34,9 +52,10 @@ function send (this: Reserved, payload?: unknown): FastifyReply {
   if (payload === undefined) return this
   if (this[kStream]?.isBody(payload) === false && !this.raw.headersSent) {
     unsetHeaders(this)
+    Object.assign(this, { [kIsReplaced]: true })
     this[kStream].replace()
   }
-  return Object.getPrototypeOf(this).send.call(this, payload)
+  return sendOf(this).call(this, payload)
 }
 
 /**

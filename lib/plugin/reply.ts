@@ -41,13 +41,13 @@ function start (host: Host, reply: FastifyReply, source: unknown, given: SseOpti
   const options = given === undefined ? route.options : resolveOptions(given, route.options, 'the options of reply.sse()')
   if (isOver(reply.raw)) return false // the client left while the handler was busy: its 'close' will not come again
 
+  if (options.end && !options.minimal && hasEnded(request)) {
+    answerEnded(reply)
+    return false
+  }
   if (request.method === 'HEAD') {
     if (source instanceof TopicSubscription && source.isGuarded) answerHeadIfGranted(reply, isGranted(source, request))
     else answerHead(reply)
-    return false
-  }
-  if (options.end && !options.minimal && hasEnded(request)) {
-    answerEnded(reply)
     return false
   }
   const { encoder } = route

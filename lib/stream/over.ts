@@ -6,7 +6,8 @@ import type { FastifyReply } from 'fastify'
  * bytes would be read as the next one.
  */
 export function isOver (raw: FastifyReply['raw']): boolean {
-  return raw.destroyed === true || raw.writableEnded || ('stream' in raw && (raw.stream as { destroyed: boolean }).destroyed) // of HTTP/2
+  const isWaiting = raw.socket === null // behind another response, of which Node before 24 does not mark it when their connection goes
+  return raw.destroyed === true || raw.writableEnded || (isWaiting && raw.req.socket.destroyed) || ('stream' in raw && (raw.stream as { destroyed: boolean }).destroyed) // of HTTP/2
 }
 
 /** By which pipes, and Node from 24 on for responses that wait behind another on their connection, tell that the client left. */

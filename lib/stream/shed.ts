@@ -38,6 +38,7 @@ let kOutHeaders: symbol | undefined
  * them too: only `reply.raw.getHeader()` does not find them any more.
  */
 export function shedHeaders ({ raw }: FastifyReply): void {
+  if (raw.headersSent) return // by a hook
   raw.writeHead(raw.statusCode)
   // Made of two dozen pieces, which V8 joins when it is read, and forgets.
   void (raw as Headed)._header?.charCodeAt(0)

@@ -405,7 +405,7 @@ export class SseStream implements Sleeper, Taker, BodyOwner {
 
   #watchForStall (): void {
     this.#stall = new StallWatch(this.reply, this.options.stallTimeout, this.#host.clock.now)
-    if (this.#stall.lookAt < this.wakeAt) this.#host.clock.wake(this, this.#stall.lookAt)
+    if (this.heapIndex === -1 || this.#stall.lookAt < this.wakeAt) this.#host.clock.wake(this, this.#stall.lookAt)
   }
 
   wake (now: number): number {
