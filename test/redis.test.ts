@@ -516,6 +516,21 @@ t.test('Redis', { skip, jobs: 4 }, async (t) => {
     t.equal(disconnected(), 2, 'what it was told before, it is not told again')
   })
 
+  t.test('disconnect() reaches a node that has heard a later one first', async (t) => {
+    const redis = await RedisServer.start(t)
+    const node = await startNode(t, redis.port)
+    const client = node.follow()
+    await client.stands
+    await node.isLive()
+    const keep = async (text: string) => await redis.cli('XADD', 'sse:commands:s', '*', 'c', text) // as one that was told while no link heard it
+    await keep('{"channel":"ticks"}')
+    await keep('no command of ours')
+    const later = await keep('{"channel":"others"}')
+    for (let n = 0; n < 1_001; n++) await redis.cli('PUBLISH', 'sse:commands', `${Number(later.split('-')[0]) + n}-0 {"channel":"others"}`)
+    await redis.cli('CLIENT', 'KILL', 'TYPE', 'pubsub')
+    await until(() => node.app.sse.stats().closed.disconnected === 1, 'it is told')
+  })
+
   t.test('a node whose links lead to two servers goes on where it publishes', async (t) => {
     const [old, next] = [await RedisServer.start(t), await RedisServer.start(t)]
     const proxy = await TcpProxy.start(t, old.port)
@@ -691,6 +706,30 @@ t.test('Redis', { skip, jobs: 4 }, async (t) => {
     await until(async () => await expiry() > 2_000_000_000, 'who hears it keeps it')
   })
 
+  t.test('who comes to a topic keeps it: for long, where somebody else has published to it', async (t) => {
+    const redis = await RedisServer.start(t)
+    const expiry = async () => Number(await redis.cli('PTTL', '{sse:ticks}:m'))
+    const expireSoon = async () => await redis.cli('PEXPIRE', '{sse:ticks}:m', '100000')
+    const [publisher, node] = [await startNode(t, redis.port), await startNode(t, redis.port, RARELY)]
+    const early = node.follow()
+    await early.stands
+    early.source.close()
+    await until(() => node.app.sse.stats().channels.topics === 0, 'it has left')
+    await expireSoon()
+    await node.follow().stands
+    t.ok(await expiry() > 590_000)
+
+    await node.app.close()
+    await publisher.publish(1)
+    const other = await startNode(t, redis.port, RARELY)
+    await expireSoon()
+    await other.follow().stands
+    t.ok(await expiry() > 2_000_000_000)
+    await expireSoon()
+    await redis.cli('CLIENT', 'KILL', 'TYPE', 'pubsub') // so that heads are looked at
+    await until(async () => await expiry() > 2_000_000_000, 'who hears it keeps it')
+  })
+
   t.test('what waits for an answer is bounded', async (t) => {
     const redis = await RedisServer.start(t)
     const node = await startNode(t, redis.port, { probeInterval: 1_000 })
@@ -709,8 +748,10 @@ t.test('Redis', { skip, jobs: 4 }, async (t) => {
     await node.publish(1)
     await redis.cli('CONFIG', 'SET', 'maxmemory', '1')
     await t.rejects(node.publish(2), { code: 'SSE_ERR_BROKER_UNAVAILABLE', message: /OOM/ })
+    t.equal(node.app.sse.health().state, 'down', 'nothing can be published')
     await redis.cli('CONFIG', 'SET', 'maxmemory', '0')
     await node.publish(3)
+    await node.isLive()
     await client.has(3)
     t.strictSame(client.seen, [1, 3])
   })

@@ -66,7 +66,7 @@ export function duplicate (client: RedisClient, name: string, own: object = {}):
   }
   if (!isCluster(client)) return (client as { duplicate (options: object): Connection }).duplicate(options)
   const { redisOptions } = client.options as { redisOptions?: object }
-  const all = { ...options, clusterRetryStrategy: options.retryStrategy, redisOptions: { ...redisOptions, ...options } }
+  const all = { ...options, clusterRetryStrategy: options.retryStrategy, scaleReads: 'master', redisOptions: { ...redisOptions, ...options } }
   return (client as { duplicate (nodes: [], options: object): Connection }).duplicate([], all)
 }
 

@@ -1,2 +1,3 @@
-export { redisBroker, type RedisBrokerOptions } from './redis-broker.js'
+export { redisBroker } from './redis-broker.js'
+export type { RedisBrokerOptions } from './options.js'
 export type { RedisClient } from './connection.js'

@@ -4,38 +4,20 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Broker, BrokerEvent, BrokerHealth, BrokerSink, Page, PageLimit, Position, Retention } from '../../types/broker.js'
-import { comparePositions } from '../wire/cursor.js'
-import { describe, unknownName } from '../describe.js'
 import { SSE_ERR_BROKER_UNAVAILABLE, SSE_ERR_CLOSING, SSE_ERR_INVALID_OPTION, SSE_ERR_PUBLISH_UNCERTAIN } from '../errors.js'
 import { CommandLink } from './command-link.js'
-import { checkClient, duplicate, isCluster, type ClientOptions, type Connection, type RedisClient } from './connection.js'
+import { CommandLog } from './command-log.js'
+import { duplicate, isCluster, type ClientOptions, type Connection } from './connection.js'
 import { defer, type Deferred } from './deferred.js'
 import { newEpoch } from './epochs.js'
 import { formatEntry, parseMessage, parsePage } from './entry.js'
 import { Keys } from './keys.js'
+import { resolveOptions, type RedisBrokerOptions } from './options.js'
 import { isHarmless, isPassing, isRefusal } from './refusal.js'
 import { DEDUPE_MS, REPEAT_MS } from './scripts.js'
 import { Subscriptions, type Wanted } from './subscriptions.js'
 import { Turnstile } from './turnstile.js'
 import { Watch } from './watch.js'
-
-export interface RedisBrokerOptions {
-  /**
-   * A client of ioredis, for Redis 6.2 and later or Valkey. The broker makes two links of its own with its options, by
-   * `duplicate()`, and leaves it alone.
-   */
-  client: RedisClient
-  /** What all keys and channels begin with. Applications that have the same one share their topics. @default 'sse' */
-  namespace?: string
-  /**
-   * Milliseconds between two looks at whether what is published comes back. A link that is silent for two of them is made anew.
-   * @default 2_000
-   */
-  probeInterval?: number
-}
-
-const DEFAULT_PROBE_MS = 2_000
-const PROBE_MS = { least: 20, most: 60_000 }
 
 /** Of publishes that are under way: what a Redis that does not answer can make a node hold. */
 const MAX_PENDING = 10_000
@@ -56,13 +38,11 @@ const CLOSE_MS = 1_000
 /** Where the numbers within a millisecond begin when another server process orders a topic. */
 const MAX_FENCE = 1_000_000
 
+/** For how long a publish that Redis has refused says that others would be: what passes by itself passes without a word, too. */
+const REFUSED_MS = 5_000
+
 /** What waiting cannot mend. */
 const MISCONFIGURED = /^(WRONGPASS|NOAUTH|NOPERM|ERR AUTH|ERR invalid password|ERR Client sent AUTH)/
-
-/** Of a command that Redis has kept. */
-const COMMAND_ID = /^\d{13}-\d+$/
-
-const KNOWN = ['client', 'namespace', 'probeInterval']
 
 /**
  * Keeps topics in Redis, for applications of many processes: the same code as with the memory broker.
@@ -97,17 +77,17 @@ class RedisBroker implements Broker {
   #sink: BrokerSink | undefined
   #isClosed = false
   #lastError: Error | undefined
+  #refusedAt = -Infinity
   #pending = 0
   #pendingBytes = 0
   #whenIdle: (() => void) | undefined
   readonly #reads = new Turnstile(READS_AT_ONCE)
   /** Who waits for the link that asks. That link's own promise would keep those who have left. */
   readonly #waiting = new Map<Wanted, Deferred<void>>()
-  /** The id of the last one that this node was told, once it knows where they are. */
-  #lastCommand: string | undefined
+  readonly #log: CommandLog
 
   constructor (options: RedisBrokerOptions) {
-    const { client, namespace = 'sse', probeInterval = DEFAULT_PROBE_MS } = checkOptions(options)
+    const { client, namespace, probeInterval } = resolveOptions(options)
     const own = client.options as ClientOptions
     const keys = new Keys(namespace, own)
     const node = randomBytes(9).toString('base64url')
@@ -117,6 +97,7 @@ class RedisBroker implements Broker {
     const commands = new CommandLink(duplicate(client, `${namespace}:commands`), { isCluster: this.#isCluster, isSharded }, () => this.#whenUp())
     const ears = duplicate(client, `${namespace}:ears`, { keyPrefix: '' }) // some commands would put it before channels that have it
     this.#keys = keys
+    this.#log = new CommandLog(keys.log, (text) => this.#sink?.command(text))
     this.#echo = echo
     this.#commands = commands
     this.#ears = ears
@@ -136,7 +117,8 @@ class RedisBroker implements Broker {
       isCluster: this.#isCluster,
       keys,
       subscriptions: this.#subscriptions,
-      suspect: (topic) => this.#sink?.suspect(topic)
+      suspect: (topic) => this.#sink?.suspect(topic),
+      looked: () => { void this.#catchUp() } // a cluster's client may have changed its link without a word
     }, probeInterval)
     for (const event of ['message', 'smessage'] as const) ears.on(event, (channel, message) => this.#hear(channel, message))
     for (const connection of [commands.connection, ears]) connection.on('error', (error) => { this.#lastError = error })
@@ -182,8 +164,11 @@ class RedisBroker implements Broker {
     this.#pending++
     this.#pendingBytes += size
     try {
-      return await commands.publish(keys, args)
+      const position = await commands.publish(keys, args)
+      this.#refusedAt = -Infinity
+      return position
     } catch (error) {
+      if (isRefusal(error) && isPassing(error)) this.#refusedAt = performance.now()
       if (isRefusal(error) && isHarmless(error)) throw refused(error)
       throw Object.assign(new SSE_ERR_PUBLISH_UNCERTAIN(), { cause: error })
     } finally {
@@ -229,7 +214,7 @@ class RedisBroker implements Broker {
   }
 
   health (): BrokerHealth {
-    if (this.#isClosed || !this.#commands.isUp) return { state: 'down' }
+    if (this.#isClosed || !this.#commands.isUp || performance.now() - this.#refusedAt < REFUSED_MS) return { state: 'down' }
     return { state: this.#subscriptions.isUp && !this.#watch.isLate ? 'live' : 'degraded' }
   }
 
@@ -267,7 +252,7 @@ class RedisBroker implements Broker {
     }
     const topic = this.#keys.topicOf(channel)
     try {
-      if (topic === undefined) this.#commanded(message.slice(0, message.indexOf(' ')), message.slice(message.indexOf(' ') + 1))
+      if (topic === undefined) this.#log.hear(message)
       else this.#tell(topic, message)
     } catch (error) {
       this.#lastError = error as Error // of JSON.parse
@@ -311,29 +296,14 @@ class RedisBroker implements Broker {
     }
   }
 
-  /** What this node was told while a link of it was away. */
   async #catchUp (): Promise<void> {
     const { connection, isUp } = this.#commands
     if (!isUp || !this.#subscriptions.isUp) return // the other link's turn
     try {
-      if (this.#lastCommand === undefined) {
-        const [last] = await connection.xrevrange(this.#keys.log, '+', '-', 'COUNT', 1)
-        this.#lastCommand ??= last?.[0] ?? '0-0'
-        return
-      }
-      for (const [id, [, text = '']] of await connection.xrange(this.#keys.log, `(${this.#lastCommand}`, '+')) this.#commanded(id, text)
+      await this.#log.catchUp(connection)
     } catch (error) {
       this.#lastError = error as Error // of the link, which will be up again, or of what is no command of ours
     }
-  }
-
-  /** @param id `-` where Redis could not keep it */
-  #commanded (id: string, text: string): void {
-    if (COMMAND_ID.test(id)) {
-      if (this.#lastCommand !== undefined && comparePositions(`.${id}`, `.${this.#lastCommand}`) <= 0) return // both heard and read
-      this.#lastCommand = id
-    }
-    this.#sink?.command(text)
   }
 
   async #send<T> (ask: () => Promise<T>): Promise<T> {
@@ -357,15 +327,4 @@ function newFence (): number {
 
 function refused (cause: Error): Error {
   return Object.assign(new SSE_ERR_BROKER_UNAVAILABLE(`Redis has refused: ${cause.message}`), { cause })
-}
-
-function checkOptions (given: unknown): RedisBrokerOptions {
-  if (typeof given !== 'object' || given === null) throw new SSE_ERR_INVALID_OPTION(`Expected the options of redisBroker() to be an object { client }, got ${describe(given)}`)
-  const unknown = unknownName(given, KNOWN, 'of redisBroker()')
-  if (unknown !== undefined) throw new SSE_ERR_INVALID_OPTION(unknown)
-  const { client, namespace, probeInterval } = given as Record<keyof RedisBrokerOptions, unknown>
-  checkClient(client)
-  if (namespace !== undefined && (typeof namespace !== 'string' || !/^[\w.:-]{1,64}$/.test(namespace))) throw new SSE_ERR_INVALID_OPTION(`Expected \`namespace\` of redisBroker() to be 1 to 64 characters of A-Z, a-z, 0-9, _, ., : and -, got ${describe(namespace)}`)
-  if (probeInterval !== undefined && !(typeof probeInterval === 'number' && probeInterval >= PROBE_MS.least && probeInterval <= PROBE_MS.most)) throw new SSE_ERR_INVALID_OPTION(`Expected \`probeInterval\` of redisBroker() to be ${PROBE_MS.least} to ${PROBE_MS.most} ms, got ${describe(probeInterval)}`)
-  return given as RedisBrokerOptions
 }

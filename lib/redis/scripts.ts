@@ -182,7 +182,7 @@ return position
 `
 
 /** Commands that are kept for a node that comes back, and for how long. */
-const KEPT_COMMANDS = { most: 1_000, ms: 600_000 }
+export const KEPT_COMMANDS = { most: 1_000, ms: 600_000 }
 
 /**
  * Tells all nodes something, and keeps it for those whose link is away.
@@ -210,9 +210,12 @@ ${TRIM}
 if not epoch then
   head, ttl = ARGV[3] .. '.' .. now .. '-0', 0
   redis.call('SET', KEYS[2], standing('0000000000000', 0, 0, 0, 0, 0, '-', 0, head), 'PX', ${UNPUBLISHED_MS})
-elseif max ~= '0' and left ~= '${LOOK.entries}' then
-  bytes, left = trim(redis.call('XLEN', KEYS[1]), bytes, tonumber(max), tonumber(most), ttl)
-  redis.call('SET', KEYS[2], standing(due, left, limit(most) - bytes, max, most, ttl, server, fence, head), 'KEEPTTL')
+else
+  if max ~= '0' and left ~= '${LOOK.entries}' then
+    bytes, left = trim(redis.call('XLEN', KEYS[1]), bytes, tonumber(max), tonumber(most), ttl)
+    redis.call('SET', KEYS[2], standing(due, left, limit(most) - bytes, max, most, ttl, server, fence, head), 'KEEPTTL')
+  end
+  redis.call('PEXPIRE', KEYS[2], server == '-' and ${UNPUBLISHED_MS} or ${META_MS})
 end
 local page = { head }
 local entries, most, size, count = tonumber(ARGV[4]), tonumber(ARGV[5]), 0, 0

@@ -20,9 +20,11 @@ const ECHOES_LOST = 3
 
 /**
  * Heads are looked at with each of so many probes, whatever happens: every half a minute, as the interval is by default. A cluster's
- * client changes links without a word, so there it is more often.
+ * client changes links without a word, so there it is more often. A look also puts off when a topic is forgotten, so where the interval is
+ * long it is twice in the least time for which one is remembered.
  */
 const PROBES_BETWEEN_LOOKS = { single: 15, cluster: 3 }
+const MOST_BETWEEN_LOOKS_MS = UNPUBLISHED_MS / 2
 
 /** Heads that are asked for together. */
 const HEADS_AT_ONCE = 256
@@ -47,11 +49,14 @@ export interface WatchHost {
   readonly isCluster: boolean
   /** Entries of the topic may have been lost on the way. */
   suspect (topic: string): void
+  /** All heads have been looked at. */
+  looked (): void
 }
 
 export class Watch {
   readonly #host: WatchHost
   readonly #interval: number
+  readonly #probesBetweenLooks: number
   #timer: NodeJS.Timeout | undefined
   #probe: Probe | undefined
   #probes = 0
@@ -71,6 +76,7 @@ export class Watch {
   constructor (host: WatchHost, interval: number) {
     this.#host = host
     this.#interval = interval
+    this.#probesBetweenLooks = Math.min(PROBES_BETWEEN_LOOKS[host.isCluster ? 'cluster' : 'single'], Math.floor(MOST_BETWEEN_LOOKS_MS / interval))
   }
 
   start (): void {
@@ -124,12 +130,15 @@ export class Watch {
     if (probe === undefined || String(probe.number) !== number) return
     this.#probe = undefined
     this.#lost = 0
-    if (probe.heads !== undefined) this.#compare(probe.heads)
+    if (probe.heads !== undefined) {
+      this.#compare(probe.heads)
+      this.#host.looked()
+    }
     if (this.#mustLook) void this.#send()
   }
 
   #tick (): void {
-    if (++this.#ticks % PROBES_BETWEEN_LOOKS[this.#host.isCluster ? 'cluster' : 'single'] === 0 || this.#lookLater) this.#mustLook = true
+    if (++this.#ticks % this.#probesBetweenLooks === 0 || this.#lookLater) this.#mustLook = true
     this.#lookLater = false
     void this.#send()
     // Where the event loop was held up, answers may be waiting in the sockets: they come first.
@@ -198,7 +207,10 @@ export class Watch {
         if (one === undefined || before === undefined) return // whoever finds out looks again
         const meta = await commands.connection.getex(keys.meta(topic), 'PX', one.isPublished ? META_MS : UNPUBLISHED_MS)
         this.#answeredAt = performance.now()
-        if (meta !== null) one.isPublished = isPublished(meta)
+        if (meta !== null && isPublished(meta) && !one.isPublished) {
+          one.isPublished = true
+          await commands.connection.getex(keys.meta(topic), 'PX', META_MS)
+        }
         heads.set(topic, { before, head: meta === null ? undefined : headOf(meta) })
       }).map(async (one) => await one.catch(() => { this.#lookLater = true }))) // the echo is sent all the same, and nobody asks again at once what was refused
       probe.since = performance.now()
