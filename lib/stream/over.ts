@@ -11,9 +11,9 @@ export function isOver (raw: FastifyReply['raw']): boolean {
 }
 
 /** By which pipes, and Node from 24 on for responses that wait behind another on their connection, tell that the client left. */
-const CLIENT_LEFT = ['ERR_STREAM_PREMATURE_CLOSE', 'ECONNRESET']
+const CLIENT_LEFT: ReadonlyArray<string | undefined> = ['ERR_STREAM_PREMATURE_CLOSE', 'ECONNRESET']
 
 /** Whether this side has cut it for a reason of its own, as Fastify does at a handlerTimeout. */
 export function wasDestroyed ({ errored }: FastifyReply['raw']): boolean {
-  return errored instanceof Error && !CLIENT_LEFT.includes((errored as NodeJS.ErrnoException).code ?? '')
+  return errored instanceof Error && !CLIENT_LEFT.includes((errored as NodeJS.ErrnoException).code)
 }
