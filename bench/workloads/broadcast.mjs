@@ -31,7 +31,7 @@ async function measure (server, connections, turns) {
 }
 
 export async function run ({ rounds, peers, connections = [1_000, 5_000], deliveries = 90_000, most = {} }) {
-  const contestants = await contestantsOf('topic', { peers })
+  const contestants = await contestantsOf('topic', { peers, against: ['raw'] })
   const columns = {}
   const bounds = []
   const versions = {}

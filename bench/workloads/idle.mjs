@@ -21,7 +21,7 @@ async function measure (server) {
 }
 
 export async function run ({ rounds, peers }) {
-  const contestants = (await contestantsOf('topic', { peers })).filter((file) => file !== 'batched') // it waits as raw does
+  const contestants = (await contestantsOf('topic', { peers, against: ['raw'] })).filter((file) => file !== 'batched') // it waits as raw does
   const { results, versions, failures } = await contest(contestants, rounds, { bytes: 30, kind: 'ascii', heartbeat: 15_000 }, measure)
   return {
     columns: { 'KiB of memory': (file) => results[file]?.memory, 'KiB of heap': (file) => results[file]?.heap },

@@ -13,7 +13,7 @@ export const isPossible = canCount
 const STREAMS = [1, 100]
 
 export async function run ({ rounds, peers, events = 200_000, most = {} }) {
-  const contestants = await contestantsOf('stream', { peers })
+  const contestants = await contestantsOf('stream', { peers, against: ['batched', 'fastify-sse'] })
   const { results, versions, failures } = await contest(contestants, rounds, { bytes: 300, kind: 'ascii', heartbeat: false }, async (server) => {
     const counts = {}
     for (const streams of STREAMS) {

@@ -18,7 +18,7 @@ const LEAST_BOUND = 300
 const BOUND_KINDS = ['ascii', 'unicode']
 
 export async function run ({ rounds, peers, sizes = SIZES }) {
-  const contestants = await contestantsOf('stream', { peers })
+  const contestants = await contestantsOf('stream', { peers, against: ['batched'] })
   const columns = {}
   const bounds = []
   const versions = {}

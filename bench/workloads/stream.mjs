@@ -37,10 +37,10 @@ export async function cpuOfStreams (server, streams, events) {
 
 /** The workload of always-ready streams, of which there may be more than one. */
 export async function runStreams (streams, { rounds, peers, events, most = {} }) {
-  const contestants = await contestantsOf('stream', { peers })
+  const contestants = await contestantsOf('stream', { peers, against: ['batched', 'fastify-sse'] })
   const { results, versions, failures } = await contest(contestants, rounds, { bytes: 300, kind: 'ascii', heartbeat: false }, async (server) => ({
     cpu: await cpuOfStreams(server, streams, events),
-    ...(peers || server.file === 'typed-sse' ? await latencyBeside(server, streams) : {})
+    ...(peers === true || server.file === 'typed-sse' ? await latencyBeside(server, streams) : {})
   }))
   const cpu = (file) => results[file]?.cpu
   return {
