@@ -5,7 +5,8 @@
  * A place in a topic: `epoch.ms-seq`, as `Jx3kQ9ab.1763800000000-0`.
  *
  * The epoch, of `[A-Za-z0-9_-]` and at most 32 characters, names one life of one topic: no two topics share one, and a
- * topic whose history was lost and made anew has another. `ms` and `seq` are integers that grow with each entry.
+ * topic whose history was lost and made anew has another. `ms` and `seq` are integers: of two positions the one with the greater
+ * `ms` is the later one, and of those with the same the one with the greater `seq`. What they count is up to the broker.
  */
 export type Position = string
 

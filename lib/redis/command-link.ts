@@ -1,17 +1,20 @@
-// The link that publishes and reads. It is up when Redis has said which server process it is.
+// The link that publishes and reads. It is up when Redis has said who it is.
 import { createHash } from 'node:crypto'
 import { SSE_ERR_BROKER_UNAVAILABLE } from '../errors.js'
-import type { Connection } from './connection.js'
+import type { Connection, Found } from './connection.js'
 import { defer } from './deferred.js'
-import { isRefusal } from './refusal.js'
-import { COMMAND, publishBy, READ } from './scripts.js'
+import { PreparedPublisher } from './prepared.js'
+import { isRefusal, isUnknownScript } from './refusal.js'
+import { COMMAND, publishBy, READ, SERVER_LENGTH } from './scripts.js'
 
-/** Of Redis: GETEX, and ranges that leave out their beginning. */
+/** Of Redis: ranges that leave out their beginning, and streams that are trimmed by ids. */
 const LEAST_VERSION = { major: 6, minor: 2 }
+
+const REPLICATION_ID = new RegExp(`^master_replid:(\\w{${SERVER_LENGTH}})`, 'm')
 
 export class CommandLink {
   readonly connection: Connection
-  /** Of the process that answers. Of a cluster there are several: the script asks. */
+  /** The replication id of the one that answers. Of a cluster there are several: the script asks. */
   server = ''
   isUp = false
   readonly #isCluster: boolean
@@ -19,18 +22,21 @@ export class CommandLink {
   /** Its name in Redis. */
   readonly #digest: string
   readonly #onUp: () => void
+  /** Of a single server. */
+  readonly prepared: PreparedPublisher
   #up = defer<void>()
   #isRefused = false
   /** Counts links, so that what one has answered is not taken for another's. */
   #link = 0
 
   /** @param up it is up, again or for the first time */
-  constructor (connection: Connection, { isCluster, isSharded }: { isCluster: boolean, isSharded: boolean }, up: () => void) {
+  constructor (connection: Connection, { isCluster, isSharded, keyPrefix }: { isCluster: boolean, isSharded: boolean, keyPrefix: string }, up: () => void) {
     this.connection = connection
     this.#onUp = up
     this.#isCluster = isCluster
     this.#publish = publishBy(isSharded ? 'SPUBLISH' : 'PUBLISH')
     this.#digest = createHash('sha1').update(this.#publish).digest('hex')
+    this.prepared = new PreparedPublisher(connection, this.#digest, keyPrefix)
     connection.defineCommand('sseRead', { lua: READ })
     connection.defineCommand('sseCommand', { lua: COMMAND })
     connection.on('ready', () => { void this.#begin() })
@@ -42,15 +48,26 @@ export class CommandLink {
     return this.#up.promise
   }
 
-  /** Gives the position. By itself, as the client's own scripts take twice as long to be written, which counts for what happens so often. */
-  async publish (keys: readonly string[], args: readonly string[]): Promise<string> {
+  /** Publishes. Gives what the script has found, or the position of what was published with that key before. The client's own scripts take twice as long to be written. */
+  async publish (keys: readonly string[], args: readonly string[]): Promise<string | Found> {
     const { connection } = this
     try {
       return await connection.evalsha(this.#digest, keys.length, ...keys, ...args)
     } catch (error) {
-      if (!isRefusal(error) || !error.message.startsWith('NOSCRIPT')) throw error
+      if (!isUnknownScript(error)) throw error
       return await connection.eval(this.#publish, keys.length, ...keys, ...args)
     }
+  }
+
+  /**
+   * Asks who orders topics. It may change while the link stands: a master that is made a replica keeps its clients, and when it is master
+   * again it may have less.
+   */
+  async identify (): Promise<void> {
+    if (this.#isCluster) return
+    const link = this.#link
+    const info = await this.connection.info('replication').catch(() => '') // without the right to, the script finds that it may not, either
+    if (link === this.#link) this.server = REPLICATION_ID.exec(info)?.[1] ?? ''
   }
 
   fail (error: Error): void {
@@ -74,8 +91,8 @@ export class CommandLink {
         this.#up.reject(new SSE_ERR_BROKER_UNAVAILABLE(`Expected Redis ${LEAST_VERSION.major}.${LEAST_VERSION.minor} or later, got ${old}`))
         return
       }
-      this.server = /run_id:(\w{1,12})/.exec(info)?.[1] ?? ''
     }
+    await this.identify()
     // A script that Redis does not know is sent again, behind what was published meanwhile.
     const nodes = this.connection.nodes?.('master') ?? [this.connection]
     await Promise.all(nodes.map(async (node) => await node.script('LOAD', this.#publish).catch(() => {}))) // without the right to, so be it

@@ -17,6 +17,16 @@ export interface ClientOptions {
   shardedSubscribers?: boolean
 }
 
+/** What the script that publishes gives where it has looked up how the topic stands, and time. */
+export type Found = readonly [position: string, name: string, now: string]
+
+/** As the client has it, which writes what the command says. */
+export interface Command {
+  readonly constructor: new (name: string, args: readonly string[], options: { replyEncoding: 'utf8' }) => Command
+  readonly promise: Promise<unknown>
+  toWritable (): string
+}
+
 /** One link to Redis. */
 export interface Connection {
   readonly status: string
@@ -30,13 +40,16 @@ export interface Connection {
   ssubscribe (channel: string): Promise<unknown>
   sunsubscribe (channel: string): Promise<unknown>
   publish (channel: string, message: string): Promise<number>
-  getex (key: string, unit: 'PX', ms: number): Promise<string | null>
+  sendCommand (command: Command, stream?: { write (text: string): void }): Promise<unknown>
+  ping (): Promise<unknown>
+  hgetall (key: string): Promise<Record<string, string>>
+  pexpire (key: string, ms: number): Promise<unknown>
   info (section: string): Promise<string>
   /** Of a cluster's client. */
   nodes? (role: 'master'): ReadonlyArray<Pick<Connection, 'script'>>
   defineCommand (name: string, definition: { lua: string }): void
-  evalsha (digest: string, keys: number, ...args: string[]): Promise<string>
-  eval (lua: string, keys: number, ...args: string[]): Promise<string>
+  evalsha (digest: string, keys: number, ...args: string[]): Promise<string | Found>
+  eval (lua: string, keys: number, ...args: string[]): Promise<string | Found>
   sseCommand (keys: 1, key: string, channel: string, text: string): Promise<unknown>
   xrange (key: string, from: string, to: string): Promise<Array<[id: string, fields: string[]]>>
   xrevrange (key: string, from: string, to: string, count: 'COUNT', most: number): Promise<Array<[id: string, fields: string[]]>>

@@ -7,14 +7,14 @@ import type { Broker, BrokerEvent, BrokerHealth, BrokerSink, Page, PageLimit, Po
 import { SSE_ERR_BROKER_UNAVAILABLE, SSE_ERR_CLOSING, SSE_ERR_INVALID_OPTION, SSE_ERR_PUBLISH_UNCERTAIN } from '../errors.js'
 import { CommandLink } from './command-link.js'
 import { CommandLog } from './command-log.js'
-import { duplicate, isCluster, type ClientOptions, type Connection } from './connection.js'
+import { duplicate, isCluster, type ClientOptions, type Connection, type Found } from './connection.js'
 import { defer, type Deferred } from './deferred.js'
-import { newEpoch } from './epochs.js'
-import { formatEntry, parseMessage, parsePage } from './entry.js'
+import { formatEntry, parsePage } from './entry.js'
 import { Keys } from './keys.js'
 import { resolveOptions, type RedisBrokerOptions } from './options.js'
-import { isHarmless, isPassing, isRefusal } from './refusal.js'
+import { isHarmless, isPassing, isRefusal, isUnknownScript } from './refusal.js'
 import { DEDUPE_MS, REPEAT_MS } from './scripts.js'
+import { Standings, type Standing } from './standing.js'
 import { Subscriptions, type Wanted } from './subscriptions.js'
 import { Turnstile } from './turnstile.js'
 import { Watch } from './watch.js'
@@ -34,9 +34,6 @@ const READS_AT_ONCE = 32
 
 /** How long a close waits for publishes that are under way. */
 const CLOSE_MS = 1_000
-
-/** Where the numbers within a millisecond begin when another server process orders a topic. */
-const MAX_FENCE = 1_000_000
 
 /** For how long a publish that Redis has refused says that others would be: what passes by itself passes without a word, too. */
 const REFUSED_MS = 5_000
@@ -73,6 +70,9 @@ class RedisBroker implements Broker {
   /** Hears what is published. */
   readonly #ears: Connection
   readonly #subscriptions: Subscriptions
+  readonly #standings = new Standings()
+  /** What new epochs are made of. */
+  readonly #seed = randomBytes(18).toString('base64url')
   readonly #watch: Watch
   #sink: BrokerSink | undefined
   #isClosed = false
@@ -94,7 +94,7 @@ class RedisBroker implements Broker {
     const echo = keys.echo(node)
     this.#isCluster = isCluster(client)
     const isSharded = own.shardedSubscribers === true
-    const commands = new CommandLink(duplicate(client, `${namespace}:commands`), { isCluster: this.#isCluster, isSharded }, () => this.#whenUp())
+    const commands = new CommandLink(duplicate(client, `${namespace}:commands`), { isCluster: this.#isCluster, isSharded, keyPrefix: own.keyPrefix ?? '' }, () => this.#whenUp())
     const ears = duplicate(client, `${namespace}:ears`, { keyPrefix: '' }) // some commands would put it before channels that have it
     this.#keys = keys
     this.#log = new CommandLog(keys.log, (text) => this.#sink?.command(text))
@@ -102,7 +102,7 @@ class RedisBroker implements Broker {
     this.#commands = commands
     this.#ears = ears
     this.#subscriptions = new Subscriptions(ears, {
-      channel: (topic) => keys.channel(topic),
+      channel: (topic) => keys.of(topic).channel,
       always: [keys.commands, echo],
       isSharded,
       up: () => {
@@ -146,34 +146,63 @@ class RedisBroker implements Broker {
     if (!this.#isClosed) this.#watch.start()
   }
 
-  async publish (topic: string, { frame, key, dedupe }: BrokerEvent, { max, bytes, ttl }: Retention): Promise<Position> {
+  async publish (topic: string, { frame, key, dedupe }: BrokerEvent, retention: Retention): Promise<Position> {
     if (this.#sink === undefined || this.#isClosed) throw new SSE_ERR_CLOSING()
     const commands = this.#commands
     if (!commands.isUp) throw this.#unavailable('Redis cannot be reached: nothing was published')
-    const size = frame.length
+    const text = formatEntry(frame, key)
+    const size = Buffer.byteLength(text)
     if (this.#pending >= MAX_PENDING || this.#pendingBytes + size > MAX_PENDING_BYTES) throw this.#unavailable(`Redis has not answered to ${this.#pending} events, which is as many as may wait: nothing was published`)
-    const keys = [this.#keys.history(topic), this.#keys.meta(topic)]
-    const args = [this.#keys.channel(topic), formatEntry(frame, key), `${max} ${bytes} ${ttl} ${commands.server} 0 `, `${newEpoch()} ${newFence()}`]
-    if (dedupe !== undefined) {
-      keys.push(this.#keys.dedupe(topic, dedupe))
-      args.push(String(DEDUPE_MS))
-    } else if (this.#isCluster) { // its client sends again what may have been done
-      keys.push(this.#keys.repeat(topic, newEpoch()))
-      args.push(String(REPEAT_MS))
-    }
+    const { server } = commands
+    const standing = dedupe === undefined ? this.#standings.take(topic, size, retention, server) : undefined
     this.#pending++
     this.#pendingBytes += size
     try {
-      const position = await commands.publish(keys, args)
+      let answer: number | string | Found
+      if (standing === undefined) answer = await this.#lookUp(topic, text, size, dedupe, retention, server)
+      else {
+        try {
+          answer = await commands.prepared.publish(standing.prepared, standing.now, text, size, this.#pending === 1)
+        } catch (error) {
+          if (!isUnknownScript(error)) throw error
+          answer = await this.#lookUp(topic, text, size, dedupe, retention, server)
+        }
+      }
       this.#refusedAt = -Infinity
-      return position
+      if (typeof answer === 'number') return this.#standings.reached(standing as Standing, answer) // of a name that was thought to hold
+      if (typeof answer === 'string') return answer // of what was published before
+      if (server !== '') {
+        this.#standings.learn(topic, retention, server, answer, (name) => commands.prepared.prepare(this.#keys.of(topic), this.#unchanging(name, retention, server)))
+      }
+      return answer[0]
     } catch (error) {
+      this.#standings.forget(topic) // what was due may not have been done
       if (isRefusal(error) && isPassing(error)) this.#refusedAt = performance.now()
       if (isRefusal(error) && isHarmless(error)) throw refused(error)
       throw Object.assign(new SSE_ERR_PUBLISH_UNCERTAIN(), { cause: error })
     } finally {
       this.#published(size)
     }
+  }
+
+  /** Publishes without knowing how the topic stands. */
+  async #lookUp (topic: string, text: string, size: number, dedupe: string | undefined, retention: Retention, server: string): Promise<string | Found> {
+    const { history, meta, channel } = this.#keys.of(topic)
+    const keys = [history, meta]
+    const args = [channel, ...this.#unchanging('', retention, server), '', text, String(size)]
+    if (dedupe !== undefined) {
+      keys.push(this.#keys.dedupe(topic, dedupe))
+      args.push(String(DEDUPE_MS))
+    } else if (this.#isCluster) { // its client sends again what may have been done
+      keys.push(this.#keys.repeat(topic, randomBytes(12).toString('base64url')))
+      args.push(String(REPEAT_MS))
+    }
+    return await this.#commands.publish(keys, args)
+  }
+
+  /** Of the arguments of a publish, those that go for all of a topic until something changes. */
+  #unchanging (name: string, { max, bytes, ttl }: Retention, server: string): [name: string, max: string, rest: string] {
+    return [name, `${max}`, `${bytes} ${ttl} ${server} ${this.#seed}`]
   }
 
   #published (size: number): void {
@@ -200,9 +229,9 @@ class RedisBroker implements Broker {
   }
 
   async read (topic: string, after: Position | '', { entries, bytes }: PageLimit): Promise<Page> {
-    const [ms, seq] = after === '' ? ['0', '0'] : after.slice(after.indexOf('.') + 1).split('-') as [string, string] // a position
-    const keys = [this.#keys.history(topic), this.#keys.meta(topic)] as const
-    const page = parsePage(await this.#reads.pass(() => this.#send(() => this.#commands.connection.sseRead(2, ...keys, ms, seq, newEpoch(), entries, bytes))))
+    const offset = after === '' ? '0' : after.slice(after.indexOf('.') + 1, after.lastIndexOf('-'))
+    const { history, meta } = this.#keys.of(topic)
+    const page = parsePage(await this.#reads.pass(() => this.#send(() => this.#commands.connection.sseRead(2, history, meta, offset, this.#seed, entries, bytes))))
     this.#watch.answered()
     const one = this.#subscriptions.wanted.get(topic)
     if (one !== undefined) one.seen ??= page.head
@@ -250,23 +279,14 @@ class RedisBroker implements Broker {
       this.#watch.echoed(message)
       return
     }
-    const topic = this.#keys.topicOf(channel)
+    const one = this.#subscriptions.of(channel)
     try {
-      if (topic === undefined) this.#log.hear(message)
-      else this.#tell(topic, message)
+      if (one !== undefined) this.#sink?.entry(one.topic, one.next(message))
+      else if (channel === this.#keys.commands) this.#log.hear(message)
     } catch (error) {
       this.#lastError = error as Error // of JSON.parse
-      if (topic !== undefined) this.#sink?.suspect(topic)
+      if (one !== undefined) this.#sink?.suspect(one.topic)
     }
-  }
-
-  #tell (topic: string, message: string): void {
-    const one = this.#subscriptions.wanted.get(topic)
-    if (one === undefined) return // on its way when nobody wanted it any more
-    const entry = parseMessage(message)
-    one.seen = entry.id
-    one.isPublished = true
-    this.#sink?.entry(topic, entry)
   }
 
   /** The link that asks is up, again or for the first time. */
@@ -318,11 +338,6 @@ class RedisBroker implements Broker {
   #unavailable (message: string): Error {
     return Object.assign(new SSE_ERR_BROKER_UNAVAILABLE(message), this.#lastError === undefined ? {} : { cause: this.#lastError })
   }
-}
-
-/** Of chance, and no secret. */
-function newFence (): number {
-  return 1 + Math.floor(Math.random() * MAX_FENCE)
 }
 
 function refused (cause: Error): Error {

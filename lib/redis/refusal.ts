@@ -5,6 +5,11 @@ export function isRefusal (error: unknown): error is Error {
   return error instanceof Error && error.name === 'ReplyError'
 }
 
+/** Whether it does not know the script. */
+export function isUnknownScript (error: unknown): boolean {
+  return isRefusal(error) && error.message.startsWith('NOSCRIPT')
+}
+
 /** Told before a script has changed anything. Before 7.0 they stand inside of what a script says. */
 const BEFORE_ALL = /\b(?:OOM|READONLY|MISCONF|NOREPLICAS|LOADING|BUSY|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|WRONGTYPE|NOAUTH)\b/
 

@@ -1,11 +1,25 @@
-// What happens in Redis, each script whole or not at all. A topic has two keys: a stream of its entries and, in a string, how it
-// stands: `due left room max bytes ttl server fence epoch.ms-seq`. Any of them may be gone at any time, by expiry, eviction or FLUSHALL:
-// what cannot be trusted any more begins anew, with another epoch, so that clients are told.
+// What happens in Redis, each script whole or not at all. A topic has two keys. One is a stream of its entries. The other, a hash, says
+// how it stands: `stand` is `name max bytes ttl server`, and the field of that name an offset, of all bytes that were ever published to the
+// topic. Offsets order a topic: an entry bears the one it ends at, so each says where the one before it ends.
 //
-// To Lua each string that it makes is a hash, a copy and garbage, and each match of a pattern a loop over characters: of a publish that is most of
-// what it costs Redis. So the parts that every publish changes stand in front and have one width, the rest is compared as it is,
-// and an entry goes to the stream and to pub/sub as the one string that came.
-import { EPOCH_LENGTH } from './epochs.js'
+// A name is `epoch.fence`, and belongs to one life of the topic, one retention and one server. A publisher counts under the name that it knows,
+// and where that is not the one that holds, there is no such field, and it begins at 0. So a single command asks whether
+// anything has changed, gives an entry its place, and says which was before.
+//
+// Either key may be gone at any time, by expiry, eviction or FLUSHALL: what cannot be trusted any more begins anew, with another epoch, so
+// that clients are told.
+
+/** Characters of an epoch. Nobody can guess one that they have not been given, and no two are alike. */
+export const EPOCH_LENGTH = 12
+
+/** Digits of a fence. */
+export const FENCE_LENGTH = 6
+
+/** Characters of a server's replication id that are compared. */
+export const SERVER_LENGTH = 16
+
+/** Digits of a time, in ms since 1970: until the year 2286. */
+export const MS_LENGTH = 13
 
 /**
  * Milliseconds for which it is remembered how a topic stands, since anybody published to it or heard it: a week more than the longest
@@ -25,88 +39,94 @@ export const REPEAT_MS = 30_000
 /** As the broker's interface says. */
 export const DEDUPE_MS = 120_000
 
-/** Entries that one script removes at most, so that it does not hold up Redis. The next one goes on. */
-const MAX_REMOVED = 128
-
 /** Entries that are looked at together, where a page may end behind any of them: few at first, since they may be large. */
 const STRIDE = { least: 4, most: 64 }
 
 /**
- * What may come before the oldest entries are looked at, and expiry is put off: so many entries, such a part of the bytes that may be kept, and so many
- * milliseconds or such a part of the time for which entries are kept. Until then there may be as much more than is to be kept; nobody is given it.
+ * An offset begins at the time, in ms since 1970, so that none is as small as one that has just begun at 0. It ends where Lua would write it
+ * with an exponent: 88 TB later.
  */
-const LOOK = { entries: 16, bytes: 1 / 16, ms: 60_000, time: 1 / 4 }
-
-/** Where the parts of how a topic stands begin, and `kept`, which has no width of its own. */
-const AT = { left: 15, room: 18, kept: 35 }
+const OFFSET = { least: 1e12, most: 9e13 }
 
 /**
- * How the topic stands, which is `stand`, with its epoch and its head, or as a new one. A missing string with a stream that is still there says nothing of what has
- * been removed from it since, so the stream goes too.
- *
- * Positions are compared and kept as text, as far as that goes: to Lua, making a number of a text or a text of a number costs as
- * much as a command of Redis. Milliseconds have 13 digits until the year 2286.
+ * How the topic stands. What cannot be trusted begins anew; `seed` is a secret of the node, so that what is made of it and of the time is by chance.
  */
 const STAND = `
 local time = redis.call('TIME')
 local now = time[1] .. string.sub('00000' .. time[2], -6, -4)
-local epoch, ms, seq, left, room, due, max, most, ttl, server, fence, bytes
-local function limit (most) return math.floor(most * (1 + ${LOOK.bytes})) end
-local function standing (due, left, room, max, most, ttl, server, fence, head)
-  return string.format('%s %02d %016d %s %s %s %s %s %s', due, left, room, max, most, ttl, server, fence, head)
+local chance = redis.sha1hex(table.concat({ seed, KEYS[1], time[1], time[2] }, ' '))
+local function anotherFence () return string.format('%d', 100000 + tonumber(string.sub(chance, 13, 20), 16) % 900000) end
+local stand = redis.call('HGET', KEYS[2], 'stand')
+local name, epoch, fence, max, bytes, ttl, server
+if stand then name, epoch, fence, max, bytes, ttl, server = string.match(stand, '^((%S+)%.(%d+)) (%d+) (%d+) (%d+) (%S+)$') end
+local offset = name and tonumber(redis.call('HGET', KEYS[2], name) or '')
+local function begin ()
+  redis.call('DEL', KEYS[1], KEYS[2])
+  epoch, fence, offset, name, server = string.sub(chance, 1, ${EPOCH_LENGTH}), anotherFence(), tonumber(now), nil, '-'
 end
-if stand then
-  due, left, room, max, most, ttl, server, fence, head, epoch, ms, seq = string.match(stand, '^(%d+) (%d+) (%S+) (%d+) (%d+) (%d+) (%S+) (%d+) ((%S+)%.(%d+)-(%d+))$')
+if not offset or offset >= ${OFFSET.most} then begin() end
+local function write (max, bytes, ttl)
+  local current = epoch .. '.' .. fence
+  if name and name ~= current then redis.call('HDEL', KEYS[2], name) end
+  name = current
+  redis.call('HSET', KEYS[2], 'stand', table.concat({ name, max, bytes, ttl, server }, ' '), name, string.format('%.0f', offset))
 end
-if epoch then bytes = limit(most) - room else redis.call('DEL', KEYS[1]) end
 `
 
 /**
- * Removes what is too much or too old, but never the newest entry. Gives the bytes that are left, and how many entries may come before
- * the next look: none where some had to be left for it.
+ * Removes what is too much or too old: all of it, since what is removed is not looked at. An id is `offset-fence·ms`. The newest
+ * entry is never too large.
  */
 const TRIM = `
-local function trim (length, bytes, max, most, ttl)
-  local removed, from, isDone = 0, '-', false
-  while not isDone and removed < ${MAX_REMOVED} do
-    local tooMany = math.max(1, math.min(length - removed - max, ${LOOK.entries}))
-    local some = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', tooMany)
-    if #some == 0 then isDone = true end
-    for _, oldest in ipairs(some) do
-      local isTooOld = tonumber(string.match(oldest[1], '^%d+')) < now - ttl
-      isDone = length - removed <= 1 or not (isTooOld or length - removed > max or bytes > most)
-      if isDone then break end
-      bytes = bytes - #oldest[2][4]
-      removed = removed + 1
-      from = '(' .. oldest[1]
-    end
+local function offsetOf (entry) return tonumber(string.match(entry[1], '^%d+')) end
+local function beginOf (entry) return offsetOf(entry) - #entry[2][#entry[2]] end
+local function firstFrom (from) return redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', 1)[1] end
+local function trim (max, bytes, ttl)
+  local function isOld (entry) return string.sub(entry[1], -${MS_LENGTH}) < string.format('%.0f', now - ttl) end
+  redis.call('XTRIM', KEYS[1], 'MAXLEN', max)
+  local oldest = firstFrom('-')
+  if not oldest then return end
+  if offset - beginOf(oldest) > tonumber(bytes) then
+    local from = offset - bytes
+    local first = firstFrom(string.format('%.0f-0', math.min(from + 1, offset)))
+    local least = offsetOf(first)
+    if beginOf(first) < from and least < offset then least = least + 1 end
+    redis.call('XTRIM', KEYS[1], 'MINID', string.format('%.0f-0', least))
+    oldest = firstFrom('-')
   end
-  if removed > 0 then redis.call('XTRIM', KEYS[1], 'MAXLEN', length - removed) end
-  return bytes, isDone and ${LOOK.entries} or 0
+  if not isOld(oldest) then return end
+  local low, high = offsetOf(oldest) + 1, offset + 1
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local first = firstFrom(string.format('%.0f-0', middle))
+    if first and isOld(first) then low = offsetOf(first) + 1 else high = middle end
+  end
+  redis.call('XTRIM', KEYS[1], 'MINID', string.format('%.0f-0', low))
 end
 `
 
-/** Until when a stream need not be told again that it is in use. */
-const DUE = `
-local function putOff (ttl) return math.min(math.floor(ttl * ${LOOK.time}), ${LOOK.ms}) end
-local function dueFrom (ms, ttl) return string.format('%.0f', ms + putOff(ttl)) end
-`
+/**
+ * How long what is due may wait: a part of the time for which entries are kept, and no more than that. Until then entries may be
+ * older than that; nobody is given them.
+ */
+export const PUT_OFF = { time: 1 / 4, ms: 60_000 }
 
 /**
  * Appends an entry and tells of it.
  *
  * KEYS: history, meta, and one of a dedupe key where there is one.
- * ARGV: channel, frame and key as entry.ts has them, `max bytes ttl server 0 ` with what is to be kept and with server left out where
- * the script is to ask, `epoch fence` for a new topic and a new server, and for how long the dedupe key counts.
- * Gives the position.
+ * ARGV: channel; the name that is thought to hold, or '' where it is to be looked up or something is due; how many entries are kept;
+ * `bytes ttl server seed`, with the server left out where the script is to ask; of the name `-`, the fence, and the time; frame and key as
+ * entry.ts has them; their bytes; and for how long the dedupe key counts.
+ * Gives the offset where the name held. Otherwise the position and, where it was appended now, the name and the time.
  *
- * An id is never given twice. Redis' clock may go back, and a replica that is promoted may not have the last entries, which nodes
- * have sent already. So an id follows the last one known, whatever the clock says, and where another server process orders a topic
- * than the one before, the numbers within a millisecond begin at a fence that is picked at random.
+ * An id is never given twice. A replica that is promoted may not have the last entries, which nodes have sent already, and would give their
+ * offsets to others; so would a master that has come back with less. Each has a replication id that none has had before. Where that is
+ * another than of the entry before, it has another fence, picked at random, and names that entry in full. Where nobody
+ * may know the id, each entry does.
  *
- * Mostly nothing is due: then Redis itself picks the id, which follows that of the newest entry, and neither the clock nor the
- * length is asked for. That is half of what the rest costs. How the topic stands begins with when something is due, so
- * that the id is compared with all of it: what follows the 13 digits counts only where they are the same.
+ * Mostly three commands are all. That matters: to Lua a command costs as much as Redis itself takes for it, and so does each number that
+ * is made of a text, or text of a number. Where history is full, XADD removes a block at a time: a hundred entries or 4 KiB.
  *
  * @param publish the command that tells of it
  */
@@ -115,70 +135,60 @@ if KEYS[3] then
   local known = redis.call('GET', KEYS[3])
   if known then return known end
 end
-${DUE}
-local frame, kept = ARGV[2], ARGV[3]
-local head, id, position
-local stand = redis.call('GET', KEYS[2])
-if stand and string.find(stand, kept, ${AT.kept}, true) == ${AT.kept} then
-  local left, room = string.sub(stand, ${AT.left}, ${AT.left + 1}), string.sub(stand, ${AT.room}, ${AT.kept - 2}) - #frame
-  if left ~= '00' and room >= 0 then
-    head = string.sub(stand, ${AT.kept} + #kept)
-    id = redis.call('XADD', KEYS[1], 'NOMKSTREAM', '*', 'p', head, 'f', frame)
-    if id then
-      position = string.sub(head, 1, ${EPOCH_LENGTH + 1}) .. id
-      local counts = string.format(' %02d %016d ', left - 1, room)
-      if id < stand then
-        redis.call('SET', KEYS[2], string.sub(stand, 1, ${AT.left - 2}) .. counts .. kept .. position, 'KEEPTTL')
-      else
-        local ttl = string.match(kept, '^%d+ %d+ (%d+)')
-        redis.call('PEXPIRE', KEYS[1], ttl + putOff(ttl))
-        redis.call('SET', KEYS[2], dueFrom(string.sub(id, 1, 13), ttl) .. counts .. kept .. position, 'PX', ${META_MS})
-      end
+local frame, thought = ARGV[6], ARGV[2]
+if thought ~= '' then
+  local offset = redis.call('HINCRBY', KEYS[2], thought, ARGV[7])
+  if offset < ${OFFSET.least} then
+    redis.call('HDEL', KEYS[2], thought)
+  else
+    local id = offset .. ARGV[5]
+    if offset < ${OFFSET.most} and type(redis.pcall('XADD', KEYS[1], 'NOMKSTREAM', 'MAXLEN', '~', ARGV[3], id, 'f', frame)) == 'string' then
+      if KEYS[3] then redis.call('SET', KEYS[3], string.sub(thought, 1, ${EPOCH_LENGTH + 1}) .. string.sub(id, 1, -${MS_LENGTH + 1}), 'PX', ARGV[8]) end
+      redis.call('${publish}', ARGV[1], id .. ' ' .. thought .. ' ' .. frame)
+      return offset
     end
+    redis.call('HINCRBY', KEYS[2], thought, '-' .. ARGV[7])
   end
 end
-if not id then
-  ${STAND}
-  ${TRIM}
-  local other, random = string.match(ARGV[4], '^(%S+) (%d+)$')
-  if not epoch then epoch, head, ms, bytes, server, fence = other, other .. '.' .. now .. '-0', now, 0, '-', '0' end
-  local orders
-  max, most, ttl, orders = string.match(kept, '^(%d+) (%d+) (%d+) (%S*) 0 $')
-  if orders == '' then
-    local info = redis.pcall('INFO', 'server') -- which a user may not be allowed
-    orders = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or 'unknown'
-  end
-  if server ~= orders then
-    if server ~= '-' then fence = random end
-    server = orders
-  end
-  if now > ms then
-    id = now .. '-' .. fence
-  else
-    id = string.format('%s-%d', ms, math.max((seq or 0) + 1, fence))
-  end
-  left = 0
-  if max == '0' then
-    redis.call('DEL', KEYS[1])
-    bytes = 0
-  else
-    local added = redis.pcall('XADD', KEYS[1], id, 'p', head, 'f', frame)
-    if type(added) == 'table' then
-      if not string.find(added.err, 'XADD') then return added end
-      redis.call('DEL', KEYS[1])
-      epoch, head, id = other, other .. '.' .. now .. '-0', now .. '-1'
-      redis.call('XADD', KEYS[1], id, 'p', head, 'f', frame)
-    end
-    local length = redis.call('XLEN', KEYS[1])
-    bytes, left = trim(length, length == 1 and #frame or bytes + #frame, tonumber(max), tonumber(most), ttl)
-    redis.call('PEXPIRE', KEYS[1], ttl + putOff(ttl))
-  end
-  position = epoch .. '.' .. id
-  redis.call('SET', KEYS[2], standing(dueFrom(now, ttl), left, limit(most) - bytes, max, most, ttl, server, fence, position), 'PX', ${META_MS})
+local most = ARGV[3]
+local size, age, orders, seed = string.match(ARGV[4], '^(%d+) (%d+) (%S*) (%S+)$')
+${STAND}
+${TRIM}
+if orders == '' then
+  local info = redis.pcall('INFO', 'replication') -- which a user may not be allowed
+  orders = type(info) == 'string' and string.match(info, 'master_replid:(' .. string.rep('%w', ${SERVER_LENGTH}) .. ')') or 'unknown'
 end
-if KEYS[3] then redis.call('SET', KEYS[3], position, 'PX', ARGV[5]) end
-redis.call('${publish}', ARGV[1], head .. ' ' .. id .. ' ' .. frame)
-return position
+local before = ''
+if server ~= '-' and (orders == 'unknown' or not (server == orders and max == most and bytes == size and ttl == age)) then
+  before = string.format('%.0f-%s', offset, fence)
+  fence = anotherFence()
+end
+server = orders
+offset = offset + #frame
+local function idOf () return string.format('%.0f-%s%s', offset, fence, now) end
+if most == '0' then
+  redis.call('DEL', KEYS[1])
+else
+  local function append ()
+    if before == '' then return redis.pcall('XADD', KEYS[1], idOf(), 'f', frame) end
+    return redis.pcall('XADD', KEYS[1], idOf(), 'p', before, 'f', frame)
+  end
+  local added = append()
+  if type(added) == 'table' then
+    if not string.find(added.err, 'XADD') then return added end
+    begin()
+    before, server, offset = '', orders, offset + #frame
+    append()
+  end
+  trim(most, size, age)
+  redis.call('PEXPIRE', KEYS[1], age + math.min(math.floor(age * ${PUT_OFF.time}), ${PUT_OFF.ms}))
+end
+write(most, size, age)
+redis.call('PEXPIRE', KEYS[2], ${META_MS})
+local position = string.format('%s.%.0f-%s', epoch, offset, fence)
+if KEYS[3] then redis.call('SET', KEYS[3], position, 'PX', ARGV[8]) end
+redis.call('${publish}', ARGV[1], idOf() .. ' ' .. name .. (before == '' and ' ' or '<' .. before .. ' ') .. frame)
+return { position, name, now }
 `
 
 /** Commands that are kept for a node that comes back, and for how long. */
@@ -199,40 +209,31 @@ redis.call('PUBLISH', ARGV[1], id .. ' ' .. ARGV[2])
  * Reads a page of a topic.
  *
  * KEYS: history, meta.
- * ARGV: ms and seq of the position to read behind, epoch of a new topic, entries and bytes at most.
- * Gives the position of the head, and of each entry its id, the position before, and its frame and key.
+ * ARGV: offset to read behind, a seed, entries and bytes at most.
+ * Gives the position of the head, and of each entry its id, the entry before where it names that in full, and its frame and key.
  */
 export const READ = `
-local head
-local stand = redis.call('GET', KEYS[2])
+local seed, entries, most = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 ${STAND}
 ${TRIM}
-if not epoch then
-  head, ttl = ARGV[3] .. '.' .. now .. '-0', 0
-  redis.call('SET', KEYS[2], standing('0000000000000', 0, 0, 0, 0, 0, '-', 0, head), 'PX', ${UNPUBLISHED_MS})
-else
-  if max ~= '0' and left ~= '${LOOK.entries}' then
-    bytes, left = trim(redis.call('XLEN', KEYS[1]), bytes, tonumber(max), tonumber(most), ttl)
-    redis.call('SET', KEYS[2], standing(due, left, limit(most) - bytes, max, most, ttl, server, fence, head), 'KEEPTTL')
-  end
-  redis.call('PEXPIRE', KEYS[2], server == '-' and ${UNPUBLISHED_MS} or ${META_MS})
-end
-local page = { head }
-local entries, most, size, count = tonumber(ARGV[4]), tonumber(ARGV[5]), 0, 0
-local from = '(' .. ARGV[1] .. '-' .. ARGV[2]
-if now - ARGV[1] > tonumber(ttl) then from = string.format('%.0f-0', now - ttl) end
-local stride = ${STRIDE.least}
+if not name then write(0, 0, 0) end
+redis.call('PEXPIRE', KEYS[2], server == '-' and ${UNPUBLISHED_MS} or ${META_MS})
+local page = { string.format('%s.%.0f-%s', epoch, offset, fence) }
+if entries == 0 or server == '-' then return page end
+trim(max, bytes, ttl)
+local from, size, count, stride = '(' .. ARGV[1] .. '-18446744073709551615', 0, 0, ${STRIDE.least}
 while count < entries do
   local some = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', math.min(stride, entries - count))
   if size < most / 4 then stride = math.min(stride * 2, ${STRIDE.most}) end
   if #some == 0 then break end
   for _, entry in ipairs(some) do
     local fields = entry[2]
-    size = size + #fields[4]
+    local frame = fields[#fields]
+    size = size + #frame
     if size > most and count > 0 then return page end
     count = count + 1
     local at = #page
-    page[at + 1], page[at + 2], page[at + 3] = entry[1], fields[2], fields[4]
+    page[at + 1], page[at + 2], page[at + 3] = entry[1], #fields == 4 and fields[2] or '', frame
     from = '(' .. entry[1]
   end
 end

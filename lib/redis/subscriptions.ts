@@ -1,7 +1,8 @@
 // What this node hears: the topics that are wanted, on one link that may break at any time.
-import type { Position } from '../../types/broker.js'
+import type { BrokerEntry, Position } from '../../types/broker.js'
 import type { Connection } from './connection.js'
 import { defer, type Deferred } from './deferred.js'
+import { MessageReader } from './entry.js'
 import { isRefusal } from './refusal.js'
 
 /** Channels in one command. Ten thousand at once would hold up Redis, and everybody who uses it. */
@@ -12,6 +13,9 @@ const LATER_MS = 1_000
 
 /** A topic that is wanted. */
 export class Wanted {
+  readonly topic: string
+  readonly channel: string
+  readonly #reader = new MessageReader()
   /** The newest entry that is known of here. */
   seen: Position | undefined
   /** Until Redis has said that it will tell, or nobody wants it any more. */
@@ -20,6 +24,19 @@ export class Wanted {
   isHeard = false
   /** Whether anybody is known to have published to it. */
   isPublished = false
+
+  constructor (topic: string, channel: string) {
+    this.topic = topic
+    this.channel = channel
+  }
+
+  /** What the channel has told. @throws where it is no entry */
+  next (message: string): BrokerEntry {
+    const entry = this.#reader.read(message)
+    this.seen = entry.id
+    this.isPublished = true
+    return entry
+  }
 
   hear (): void {
     this.isHeard = true
@@ -40,6 +57,8 @@ export interface SubscriptionsHost {
 
 export class Subscriptions {
   readonly wanted = new Map<string, Wanted>()
+  /** The same, by their channels. */
+  readonly #channels = new Map<string, Wanted>()
   readonly #connection: Connection
   readonly #host: SubscriptionsHost
   /** Topics that this link has been asked for. */
@@ -78,7 +97,9 @@ export class Subscriptions {
   want (topic: string): Wanted {
     let one = this.wanted.get(topic)
     if (one === undefined) {
-      this.wanted.set(topic, one = new Wanted())
+      one = new Wanted(topic, this.#host.channel(topic))
+      this.wanted.set(topic, one)
+      this.#channels.set(one.channel, one)
       this.#change(topic)
     }
     return one
@@ -88,8 +109,19 @@ export class Subscriptions {
   drop (topic: string): Wanted | undefined {
     const one = this.wanted.get(topic)
     one?.heard.resolve()
-    if (this.wanted.delete(topic)) this.#change(topic)
+    if (this.#forget(one)) this.#change(topic)
     return one
+  }
+
+  /** Of a channel; undefined where it is another one, or nobody wants it any more. */
+  of (channel: string): Wanted | undefined {
+    return this.#channels.get(channel)
+  }
+
+  #forget (one: Wanted | undefined): boolean {
+    if (one === undefined) return false
+    this.#channels.delete(one.channel)
+    return this.wanted.delete(one.topic)
   }
 
   /** Asks for it again: it may not be heard any more. */
@@ -101,6 +133,7 @@ export class Subscriptions {
     clearTimeout(this.#later)
     for (const { heard } of this.wanted.values()) heard.reject(error)
     this.wanted.clear()
+    this.#channels.clear()
   }
 
   // Calls of one turn become one command.
@@ -162,7 +195,7 @@ export class Subscriptions {
   #refuse (topic: string, one: Wanted, error: Error): void {
     one.heard.reject(error)
     this.#asked.delete(topic)
-    if (this.wanted.get(topic) === one) this.wanted.delete(topic)
+    if (this.wanted.get(topic) === one) this.#forget(one)
   }
 
   // Readers have it: it is not forgotten, whatever Redis says.

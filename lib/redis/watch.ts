@@ -4,9 +4,9 @@
 import { comparePositions, epochOf } from '../wire/cursor.js'
 import type { CommandLink } from './command-link.js'
 import type { Connection } from './connection.js'
-import { headOf, isPublished } from './entry.js'
 import type { Keys } from './keys.js'
 import { META_MS, UNPUBLISHED_MS } from './scripts.js'
+import { headOf } from './standing.js'
 import type { Subscriptions } from './subscriptions.js'
 
 /** A link that has been silent for so many intervals is broken. */
@@ -182,6 +182,7 @@ export class Watch {
     if (this.#probe !== undefined || !commands.isUp) return
     const probe: Probe = { number: ++this.#probes, since: performance.now(), isPublished: false }
     this.#probe = probe
+    void commands.identify()
     try {
       if (this.#mustLook && subscriptions.isUp) {
         this.#mustLook = false
@@ -205,13 +206,15 @@ export class Watch {
         const one = subscriptions.wanted.get(topic)
         const before = one?.seen
         if (one === undefined || before === undefined) return // whoever finds out looks again
-        const meta = await commands.connection.getex(keys.meta(topic), 'PX', one.isPublished ? META_MS : UNPUBLISHED_MS)
+        const key = keys.of(topic).meta
+        const [meta] = await Promise.all([commands.connection.hgetall(key), commands.connection.pexpire(key, one.isPublished ? META_MS : UNPUBLISHED_MS)])
         this.#answeredAt = performance.now()
-        if (meta !== null && isPublished(meta) && !one.isPublished) {
+        const stand = headOf(meta)
+        if (stand?.isPublished === true && !one.isPublished) {
           one.isPublished = true
-          await commands.connection.getex(keys.meta(topic), 'PX', META_MS)
+          await commands.connection.pexpire(key, META_MS)
         }
-        heads.set(topic, { before, head: meta === null ? undefined : headOf(meta) })
+        heads.set(topic, { before, head: stand?.head })
       }).map(async (one) => await one.catch(() => { this.#lookLater = true }))) // the echo is sent all the same, and nobody asks again at once what was refused
       probe.since = performance.now()
     }

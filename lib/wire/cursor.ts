@@ -21,8 +21,7 @@ export function epochOf (position: Position): string {
   return position.slice(0, position.indexOf('.'))
 }
 
-/** The time in it, in ms since 1970 by the clock of the broker. */
-export function timeOf (position: Position): number {
+function msOf (position: Position): number {
   return parseInt(position.slice(position.indexOf('.') + 1), 10)
 }
 
@@ -35,7 +34,7 @@ export function comparePositions (a: Position | '', b: Position | ''): number {
   if (a === b) return 0
   if (a === '') return -1
   if (b === '') return 1
-  return timeOf(a) - timeOf(b) || seqOf(a) - seqOf(b)
+  return msOf(a) - msOf(b) || seqOf(a) - seqOf(b)
 }
 
 export function formatCursor (positions: readonly Position[]): string {
