@@ -22,7 +22,6 @@ export type Found = readonly [position: string, name: string, now: string]
 
 /** As the client has it, which writes what the command says. */
 export interface Command {
-  readonly constructor: new (name: string, args: readonly string[], options: { replyEncoding: 'utf8' }) => Command
   readonly promise: Promise<unknown>
   toWritable (): string
 }
@@ -73,6 +72,7 @@ export function duplicate (client: RedisClient, name: string, own: object = {}):
     autoResubscribe: false,
     commandTimeout: undefined, // whether a link answers is looked at here
     enableAutoPipelining: false,
+    stringNumbers: false,
     retryStrategy: (attempt: number) => Math.min(2 ** attempt * 25, MAX_RETRY_MS) * (0.5 + Math.random() / 2),
     // A server that has become a replica keeps its clients, and refuses what they write.
     reconnectOnError: (error: Error) => error.message.includes('READONLY') // before 7.0 inside of what a script says
@@ -86,6 +86,8 @@ export function duplicate (client: RedisClient, name: string, own: object = {}):
 export function checkClient (client: unknown): asserts client is RedisClient {
   const isClient = typeof client === 'object' && client !== null && 'duplicate' in client && typeof client.duplicate === 'function' && 'options' in client
   if (!isClient) throw new SSE_ERR_INVALID_OPTION(`Expected \`client\` of redisBroker() to be a client of ioredis, got ${kindOf(client)}`) // an address may hold a password
+  const { keyPrefix } = client.options as { keyPrefix?: unknown } // an object
+  if (keyPrefix !== undefined && typeof keyPrefix !== 'string') throw new SSE_ERR_INVALID_OPTION(`Expected \`keyPrefix\` of the client to be a string, got ${kindOf(keyPrefix)}`)
 }
 
 export function isCluster (client: RedisClient): boolean {

@@ -4,8 +4,6 @@ import type { Command, Connection, Found } from './connection.js'
 import type { TopicKeys } from './keys.js'
 import { EPOCH_LENGTH, MS_LENGTH } from './scripts.js'
 
-const UTF8 = { replyEncoding: 'utf8' } as const
-
 const PING = '*1\r\n$4\r\nPING\r\n'
 const NOWHERE = { write () {} }
 
@@ -21,17 +19,13 @@ export class PreparedPublisher {
   readonly #connection: Connection
   readonly #digest: string
   readonly #keyPrefix: string
-  /** One for all: what is answered again is not told again. */
-  readonly #ping: Command
-  readonly #Wired: ReturnType<typeof wired>
+  readonly #Written: ReturnType<typeof writtenLike>
 
   constructor (connection: Connection, digest: string, keyPrefix: string) {
     this.#connection = connection
     this.#digest = digest
     this.#keyPrefix = keyPrefix
-    this.#ping = commandOf(connection, (link) => link.ping())
-    this.#ping.promise.catch(() => {}) // a refusal does as well, and what becomes of the link the publish tells
-    this.#Wired = wired(this.#ping.constructor)
+    this.#Written = writtenLike(commandOf(connection, (link) => link.ping()))
   }
 
   prepare ({ history, meta, channel }: TopicKeys, [name, max, rest]: readonly [name: string, max: string, rest: string]): Prepared {
@@ -51,10 +45,9 @@ export class PreparedPublisher {
    * @param isAlone whether no other is under way. Beside others there is no time to win, and it would be work
    */
   publish ({ start, keys }: Prepared, now: number, text: string, size: number, isAlone: boolean): Promise<number | Found> {
-    const command = new this.#Wired('evalsha', keys, UTF8)
     const bytes = `${size}`
-    command.wire = `${isAlone ? PING : ''}${start}${now}\r\n$${bytes}\r\n${text}\r\n$${bytes.length}\r\n${bytes}\r\n`
-    if (isAlone) void this.#connection.sendCommand(this.#ping, NOWHERE) // so that its answer is awaited: it is written with the publish
+    const command = new this.#Written('evalsha', keys, `${isAlone ? PING : ''}${start}${now}\r\n$${bytes}\r\n${text}\r\n$${bytes.length}\r\n${bytes}\r\n`)
+    if (isAlone) this.#connection.sendCommand(new this.#Written('ping', [], ''), NOWHERE).catch(() => {}) // its answer is awaited, and it is written with the publish. A refusal does as well
     return this.#connection.sendCommand(command) as Promise<number | Found> // by the script
   }
 }
@@ -66,12 +59,38 @@ function commandOf (connection: Connection, ask: (link: Connection) => unknown):
   return command as unknown as Command // given by then
 }
 
-function wired (Command: Command['constructor']) {
-  return class extends Command {
-    wire = ''
+/**
+ * Commands of the client's own kind, as they are written: what they do not have themselves, they have from one that the client has made. To
+ * make one as the client does takes longer than all else that a node does for a publish, though it need not be taken apart,
+ * transformed or given a deadline.
+ */
+function writtenLike (model: Command) {
+  class Written {
+    readonly name: string
+    readonly args: readonly string[]
+    readonly promise: Promise<unknown>
+    resolve!: (reply: unknown) => void
+    reject!: (error: Error) => void
+    isTraced = false
+    isSettled = false
+    readonly #text: string
 
-    override toWritable (): string {
-      return this.wire
+    constructor (name: string, args: readonly string[], text: string) {
+      this.name = name
+      this.args = args
+      this.#text = text
+      this.promise = new Promise((resolve, reject) => {
+        this.resolve = (reply) => resolve(Array.isArray(reply) ? reply.map(String) : reply) // of buffers
+        this.reject = reject
+      })
+    }
+
+    setReplyContext (): void {}
+
+    toWritable (): string {
+      return this.#text
     }
   }
+  Object.setPrototypeOf(Written.prototype, model)
+  return Written
 }

@@ -115,15 +115,15 @@ export const PUT_OFF = { time: 1 / 4, ms: 60_000 }
  * Appends an entry and tells of it.
  *
  * KEYS: history, meta, and one of a dedupe key where there is one.
- * ARGV: channel; the name that is thought to hold, or '' where it is to be looked up or something is due; how many entries are kept;
+ * ARGV: channel; the name that is thought to hold, or '' where it is to be looked up, as with a dedupe key, or something is due; how many entries are kept;
  * `bytes ttl server seed`, with the server left out where the script is to ask; of the name `-`, the fence, and the time; frame and key as
  * entry.ts has them; their bytes; and for how long the dedupe key counts.
  * Gives the offset where the name held. Otherwise the position and, where it was appended now, the name and the time.
  *
- * An id is never given twice. A replica that is promoted may not have the last entries, which nodes have sent already, and would give their
+ * No id is given twice. A replica that is promoted may not have the last entries, which nodes have sent already, and would give their
  * offsets to others; so would a master that has come back with less. Each has a replication id that none has had before. Where that is
- * another than of the entry before, it has another fence, picked at random, and names that entry in full. Where nobody
- * may know the id, each entry does.
+ * another than when the name was given, the entry has another fence, picked at random, and names the one before in full; so does
+ * the first that is published to a topic that only was asked for. Where nobody may know the id, each entry does.
  *
  * Mostly three commands are all. That matters: to Lua a command costs as much as Redis itself takes for it, and so does each number that
  * is made of a text, or text of a number. Where history is full, XADD removes a block at a time: a hundred entries or 4 KiB.
@@ -143,7 +143,6 @@ if thought ~= '' then
   else
     local id = offset .. ARGV[5]
     if offset < ${OFFSET.most} and type(redis.pcall('XADD', KEYS[1], 'NOMKSTREAM', 'MAXLEN', '~', ARGV[3], id, 'f', frame)) == 'string' then
-      if KEYS[3] then redis.call('SET', KEYS[3], string.sub(thought, 1, ${EPOCH_LENGTH + 1}) .. string.sub(id, 1, -${MS_LENGTH + 1}), 'PX', ARGV[8]) end
       redis.call('${publish}', ARGV[1], id .. ' ' .. thought .. ' ' .. frame)
       return offset
     end
@@ -159,7 +158,7 @@ if orders == '' then
   orders = type(info) == 'string' and string.match(info, 'master_replid:(' .. string.rep('%w', ${SERVER_LENGTH}) .. ')') or 'unknown'
 end
 local before = ''
-if server ~= '-' and (orders == 'unknown' or not (server == orders and max == most and bytes == size and ttl == age)) then
+if name and (orders == 'unknown' or not (server == orders and max == most and bytes == size and ttl == age)) then
   before = string.format('%.0f-%s', offset, fence)
   fence = anotherFence()
 end

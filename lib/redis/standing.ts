@@ -5,8 +5,12 @@ import type { Found } from './connection.js'
 import type { Prepared } from './prepared.js'
 import { EPOCH_LENGTH, PUT_OFF } from './scripts.js'
 
-/** Topics that are remembered: some 10 MB. Of the others, each publish has it looked up, which costs Redis three times as much. */
+/**
+ * Topics that are remembered, and characters of their names, which stand in it some six times: 10 MB, and 30 where all names are as long as that. Of
+ * the others, each publish has it looked up.
+ */
 const MAX_KNOWN = 16_384
+const MAX_NAME = 256
 
 /** What is too much is removed when it exceeds the bytes that may be kept by such a part. */
 const PUT_OFF_BYTES = 1 / 16
@@ -60,7 +64,7 @@ export class Standings {
   learn (topic: string, retention: Retention, server: string, [position, name, now]: Found, prepare: (name: string) => Prepared): void {
     const at = performance.now()
     this.#ahead = Number(now) - at
-    if (retention.max === 0) return // something is always due: there must be no history
+    if (retention.max === 0 || topic.length > MAX_NAME) return // of none kept, something is always due: there must be no history
     const one: Standing = { name, prepared: prepare(name), server, retention, now: 0, offset: offsetOf(position), dueOffset: 0, dueAt: 0 }
     putOff(one, at)
     this.#known.delete(topic)

@@ -207,7 +207,8 @@ export class Watch {
         const before = one?.seen
         if (one === undefined || before === undefined) return // whoever finds out looks again
         const key = keys.of(topic).meta
-        const [meta] = await Promise.all([commands.connection.hgetall(key), commands.connection.pexpire(key, one.isPublished ? META_MS : UNPUBLISHED_MS)])
+        // In this order: whoever publishes behind the answer puts expiry off by itself.
+        const [, meta] = await Promise.all([commands.connection.pexpire(key, one.isPublished ? META_MS : UNPUBLISHED_MS), commands.connection.hgetall(key)])
         this.#answeredAt = performance.now()
         const stand = headOf(meta)
         if (stand?.isPublished === true && !one.isPublished) {
