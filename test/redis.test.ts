@@ -753,6 +753,25 @@ t.test('Redis', { skip, jobs: 4 }, async (t) => {
     t.equal(await redis.cli('HLEN', 'app:{sse:a}:m'), '2', 'of names, only the one that holds is kept')
   })
 
+  t.test('of a topic whose standing is known, an event with a dedupe key has one position as well', async (t) => {
+    const redis = await RedisServer.start(t)
+    const node = await startNode(t, redis.port)
+    const client = node.follow()
+    await client.stands
+    await node.publish(1)
+    await redis.cli('CONFIG', 'RESETSTAT')
+    const second = await node.publish(2, { dedupe: 'a' })
+    t.equal(await node.publish(3, { dedupe: 'a' }), second)
+    t.notMatch(await redis.cli('INFO', 'commandstats'), /cmdstat_hset/, 'nothing was looked up')
+    const third = await node.publish(3)
+    await client.has(3)
+    t.strictSame(client.seen, [1, 2, 3])
+    t.ok(offsetOf(third) > offsetOf(second))
+    const back = await readStream(`${node.base}/`, { headers: { 'last-event-id': second } })
+    t.strictSame([...(await back.until('"n":3')).matchAll(/"n":(\d)/g)].map(([, n]) => n), ['3'], 'which is that of the event')
+    back.close()
+  })
+
   t.test('a script that Redis has forgotten is sent again', async (t) => {
     const redis = await RedisServer.start(t)
     const node = await startNode(t, redis.port)

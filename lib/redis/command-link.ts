@@ -48,8 +48,8 @@ export class CommandLink {
     return this.#up.promise
   }
 
-  /** Publishes. Gives what the script has found, or the position of what was published with that key before. The client's own scripts take twice as long to be written. */
-  async publish (keys: readonly string[], args: readonly string[]): Promise<string | Found> {
+  /** Publishes. Gives the offset, what the script has found, or the position of what was published with that key before. The client's own scripts take twice as long to be written. */
+  async publish (keys: readonly string[], args: readonly string[]): Promise<number | string | Found> {
     const { connection } = this
     try {
       return await connection.evalsha(this.#digest, keys.length, ...keys, ...args)

@@ -47,8 +47,8 @@ export interface Connection {
   /** Of a cluster's client. */
   nodes? (role: 'master'): ReadonlyArray<Pick<Connection, 'script'>>
   defineCommand (name: string, definition: { lua: string }): void
-  evalsha (digest: string, keys: number, ...args: string[]): Promise<string | Found>
-  eval (lua: string, keys: number, ...args: string[]): Promise<string | Found>
+  evalsha (digest: string, keys: number, ...args: string[]): Promise<number | string | Found>
+  eval (lua: string, keys: number, ...args: string[]): Promise<number | string | Found>
   sseCommand (keys: 1, key: string, channel: string, text: string): Promise<unknown>
   xrange (key: string, from: string, to: string): Promise<Array<[id: string, fields: string[]]>>
   xrevrange (key: string, from: string, to: string, count: 'COUNT', most: number): Promise<Array<[id: string, fields: string[]]>>

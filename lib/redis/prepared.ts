@@ -10,6 +10,8 @@ const NOWHERE = { write () {} }
 export interface Prepared {
   /** As it is written, up to the time. */
   readonly start: string
+  /** `-` and the fence. */
+  readonly fence: string
   /** Which those who trace commands are told of. */
   readonly keys: readonly string[]
 }
@@ -32,7 +34,7 @@ export class PreparedPublisher {
     const fence = `-${name.slice(EPOCH_LENGTH + 1)}`
     const known = ['EVALSHA', this.#digest, '2', `${this.#keyPrefix}${history}`, `${this.#keyPrefix}${meta}`, channel, name, max, rest]
     const start = `*${known.length + 3}\r\n${known.map((one) => `$${Buffer.byteLength(one)}\r\n${one}\r\n`).join('')}$${fence.length + MS_LENGTH}\r\n${fence}`
-    return { start, keys: [history, meta] }
+    return { start, fence, keys: [history, meta] }
   }
 
   /**

@@ -41,6 +41,18 @@ const REFUSED_MS = 5_000
 /** What waiting cannot mend. */
 const MISCONFIGURED = /^(WRONGPASS|NOAUTH|NOPERM|ERR AUTH|ERR invalid password|ERR Client sent AUTH)/
 
+interface Publish {
+  readonly topic: string
+  readonly text: string
+  /** Its bytes. */
+  readonly size: number
+  readonly dedupe: string | undefined
+  readonly retention: Retention
+  /** Who orders topics, as far as is known. */
+  readonly server: string
+  readonly standing: Standing | undefined
+}
+
 /**
  * Keeps topics in Redis, for applications of many processes: the same code as with the memory broker.
  *
@@ -154,20 +166,17 @@ class RedisBroker implements Broker {
     const size = Buffer.byteLength(text)
     if (this.#pending >= MAX_PENDING || this.#pendingBytes + size > MAX_PENDING_BYTES) throw this.#unavailable(`Redis has not answered to ${this.#pending} events, which is as many as may wait: nothing was published`)
     const { server } = commands
-    const standing = dedupe === undefined ? this.#standings.take(topic, size, retention, server) : undefined
+    const standing = this.#standings.take(topic, size, retention, server)
     this.#pending++
     this.#pendingBytes += size
     try {
-      let answer: number | string | Found
-      if (standing === undefined) answer = await this.#lookUp(topic, text, size, dedupe, retention, server)
-      else {
-        try {
-          answer = await commands.prepared.publish(standing.prepared, standing.now, text, size, this.#pending === 1)
-        } catch (error) {
+      const whole = () => this.#publishWhole({ topic, text, size, dedupe, retention, server, standing })
+      const answer = standing !== undefined && dedupe === undefined
+        ? await commands.prepared.publish(standing.prepared, standing.now, text, size, this.#pending === 1).catch((error: unknown) => {
           if (!isUnknownScript(error)) throw error
-          answer = await this.#lookUp(topic, text, size, dedupe, retention, server)
-        }
-      }
+          return whole()
+        })
+        : await whole()
       this.#refusedAt = -Infinity
       if (typeof answer === 'number') return this.#standings.reached(standing as Standing, answer) // of a name that was thought to hold
       if (typeof answer === 'string') return answer // of what was published before
@@ -185,11 +194,11 @@ class RedisBroker implements Broker {
     }
   }
 
-  /** Publishes without knowing how the topic stands. */
-  async #lookUp (topic: string, text: string, size: number, dedupe: string | undefined, retention: Retention, server: string): Promise<string | Found> {
+  /** Likewise, with all arguments. */
+  async #publishWhole ({ topic, text, size, dedupe, retention, server, standing }: Publish): Promise<number | string | Found> {
     const { history, meta, channel } = this.#keys.of(topic)
     const keys = [history, meta]
-    const args = [channel, ...this.#unchanging('', retention, server), '', text, String(size)]
+    const args = [channel, ...this.#unchanging(standing?.name ?? '', retention, server), standing === undefined ? '' : `${standing.prepared.fence}${standing.now}`, text, String(size)]
     if (dedupe !== undefined) {
       keys.push(this.#keys.dedupe(topic, dedupe))
       args.push(String(DEDUPE_MS))

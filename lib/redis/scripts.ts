@@ -115,7 +115,7 @@ export const PUT_OFF = { time: 1 / 4, ms: 60_000 }
  * Appends an entry and tells of it.
  *
  * KEYS: history, meta, and one of a dedupe key where there is one.
- * ARGV: channel; the name that is thought to hold, or '' where it is to be looked up, as with a dedupe key, or something is due; how many entries are kept;
+ * ARGV: channel; the name that is thought to hold, or '' where it is to be looked up or something is due; how many entries are kept;
  * `bytes ttl server seed`, with the server left out where the script is to ask; of the name `-`, the fence, and the time; frame and key as
  * entry.ts has them; their bytes; and for how long the dedupe key counts.
  * Gives the offset where the name held. Otherwise the position and, where it was appended now, the name and the time.
@@ -143,6 +143,7 @@ if thought ~= '' then
   else
     local id = offset .. ARGV[5]
     if offset < ${OFFSET.most} and type(redis.pcall('XADD', KEYS[1], 'NOMKSTREAM', 'MAXLEN', '~', ARGV[3], id, 'f', frame)) == 'string' then
+      if KEYS[3] then redis.call('SET', KEYS[3], string.sub(thought, 1, ${EPOCH_LENGTH + 1}) .. string.sub(id, 1, -${MS_LENGTH + 1}), 'PX', ARGV[8]) end
       redis.call('${publish}', ARGV[1], id .. ' ' .. thought .. ' ' .. frame)
       return offset
     end
