@@ -11,7 +11,10 @@ export async function startRedis () {
   const port = await freePort()
   const folder = mkdtempSync(join(tmpdir(), 'sse-cluster-'))
   const server = spawn('redis-server', ['--port', port, '--bind', '127.0.0.1', '--dir', folder, '--save', ''], { stdio: 'ignore' })
-  const failed = once(server, 'error').then(([error]) => { throw error.code === 'ENOENT' ? new Error('This demo needs redis-server: install it, for example by `apt install redis-server`') : error })
+  const failed = once(server, 'error').then(([error]) => {
+    rmSync(folder, { recursive: true })
+    throw error.code === 'ENOENT' ? new Error('This demo needs redis-server: install it, for example by `apt install redis-server`') : error
+  })
   await Promise.race([failed, answers(port)])
   return {
     port,
