@@ -281,7 +281,7 @@ t.test('the demo', { skip: noBrowser }, async (t) => {
 })
 
 t.test('the demo of a cluster', { skip: noRedis }, async (t) => {
-  const child = start(tmpdir(), 'demo:cluster', { EVERY_MS: '5' })
+  const child = start(t.testdir(), 'demo:cluster', { EVERY_MS: '5' })
   const kill = () => signalGroup(child, 'SIGKILL')
   t.teardown(kill)
   process.once('SIGALRM', kill)
